@@ -1,0 +1,53 @@
+"""Every compiler option, and the caching rule, each with its reason.
+
+``error_model="numpy"``
+    A division by zero gives inf or nan, as in NumPy, and leaves a loop free of branches.
+``nogil=True``
+    Other Python threads run on while a kernel does.
+no ``fastmath``
+    As a blanket it folds ``isnan`` to False (numba#2919, #7701). `reassociating` grants the one flag
+    that a reduction needs to be vectorised, and it keeps NaN and inf.
+no signatures
+    Importing a module of kernels compiles nothing; the first call does.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numba
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_cache_works = True
+
+
+def _compile(function: Function, **options: Any) -> Function:
+    """Compile `function`, cached on disk where a directory can be written, else in memory."""
+    global _cache_works
+    if _cache_works:
+        try:
+            return numba.njit(function, cache=True, **options)  # type: ignore[no-any-return]
+        except RuntimeError as error:  # raised at decoration where no cache directory works (numba#5566)
+            if "cannot cache" not in str(error):
+                raise
+            _cache_works = False
+            warnings.warn(
+                "nalr found no writable directory for its compiled kernels, so every process compiles them "
+                "anew. Set NUMBA_CACHE_DIR to a directory that can be written.",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+    return numba.njit(function, **options)  # type: ignore[no-any-return]
+
+
+def jit(function: Function) -> Function:
+    """Compile a kernel with strict IEEE arithmetic, in the order written."""
+    return _compile(function, error_model="numpy", nogil=True)
+
+
+def reassociating(function: Function) -> Function:
+    """Compile a kernel whose sums may be taken in any order, so that they vectorise."""
+    return _compile(function, error_model="numpy", nogil=True, fastmath={"reassoc", "nsz", "contract"})
