@@ -1,0 +1,316 @@
+"""A loss surface seen through minibatches: one noise-free surface joined to one gradient noise."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nalr import _checks
+from nalr.landscapes.noise import NOISES, HessianShaped, Multiplicative, Noise
+from nalr.landscapes.surfaces import SURFACES, Quadratic, Surface
+
+Array = NDArray[np.float64]
+SHAPES = ("identity", "hessian")
+
+
+class Landscape:
+    """A noisy loss whose gradient, curvature, optimum and noise covariance are known exactly.
+
+    Made by `create_noisy_landscape`, which documents the kinds and their settings.
+
+    Attributes
+    ----------
+    dim : int
+        Number of parameters D.
+    noise_scale : float
+        RMS per-coordinate standard deviation of one row (of its relative error, for multiplicative noise).
+    kind, name : str
+        The surface, and a short title for tables and plots.
+    seed : int
+        Seed of the construction; one was drawn if none was given, so that a run can be repeated.
+    start : (D,) array
+        A customary first point.
+
+    Notes
+    -----
+    Sample i is a random *function* f_i(x) = f(x) + ⟨ε_i, x − x*⟩, so its gradient is exactly ∇f(x) + ε_i
+    and the minibatch loss is the loss of that minibatch: with the same seed, finite differences of the
+    loss give the minibatch gradient, as in training. Independent noise in the loss instead would break this:
+    a method that compares two losses would then be judged on a function that its gradients do not belong
+    to. The noise in the loss has standard deviation noise_scale·|x − x*|/√B, none at the optimum;
+    `loss_noise` adds an independent part. Multiplicative noise depends on x and is in general no gradient of anything; its
+    ε_i is frozen at the present x. The loss and gradient then belong to one function at that x, but
+    finite differences, which move x, also see the noise change.
+
+    A point that ran off to infinity gives inf or nan without a warning: a diverged run is a result.
+    """
+
+    def __init__(
+        self,
+        surface: Surface,
+        noise: Noise,
+        *,
+        kind: str,
+        seed: int,
+        loss_noise: float = 0.0,
+        settings: dict[str, Any] | None = None,
+    ) -> None:
+        self.kind = kind
+        self.seed = seed
+        self.dim = surface.dim
+        self.noise_scale = noise.scale
+        self.loss_noise = loss_noise
+        self.settings = dict(settings or {})
+        self.start = surface.start.copy()
+        self.name = f"{kind}, dim {self.dim}, noise {noise.scale:g}"
+        self._surface = surface
+        self._noise = noise
+        self._rng = np.random.default_rng(seed)
+
+    def __repr__(self) -> str:
+        given = {"dim": self.dim, "noise_scale": self.noise_scale, "kind": self.kind, "seed": self.seed}
+        arguments = ", ".join(f"{name}={value!r}" for name, value in (given | self.settings).items())
+        return f"create_noisy_landscape({arguments})"
+
+    @property
+    def optimum(self) -> Array:
+        """A global minimiser (D,), the present one where it moves."""
+        return self._surface.optimum.copy()
+
+    @property
+    def optimal_loss(self) -> float:
+        """The true loss at the optimum."""
+        return float(self._surface.value(self._surface.optimum))
+
+    def sample(self, params: ArrayLike, batch_size: int = 1) -> tuple[float, Array]:
+        """Draw one minibatch: its loss and the gradient row of each of its samples.
+
+        Parameters
+        ----------
+        params : (D,) array
+            Where to look.
+        batch_size : int
+            Number of samples B, at least 1.
+
+        Returns
+        -------
+        loss : float
+            Mean loss of the minibatch.
+        rows : (B, D) array
+            One gradient per sample; their mean is the gradient of `loss`.
+
+        Notes
+        -----
+        Costs O(B·D) time and memory. `compute_loss_and_grad` and `sample_gradients` draw the same minibatch
+        from the same state of the stream. Time, where the surface moves, goes on by one step after the draw.
+
+        Examples
+        --------
+        >>> landscape = create_noisy_landscape(dim=2, noise_scale=0.5, seed=0)
+        >>> loss, rows = landscape.sample([3.0, 3.0], batch_size=10_000)
+        >>> rows.shape, bool(abs(loss - 9.0) < 0.1)
+        ((10000, 2), True)
+        """
+        x = self._point("params", params)
+        size = _checks.count("batch_size", batch_size, 1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            gradient = self._surface.gradient(x)
+            noise = self._noise.draw(self._rng, gradient, size)
+            loss = self._surface.value(x) + noise.mean(axis=0) @ (x - self._surface.optimum)
+            rows = gradient + noise
+        if self.loss_noise > 0.0:
+            loss = loss + self.loss_noise / math.sqrt(size) * self._rng.standard_normal()
+        self._surface.advance(self._rng)
+        return float(loss), rows
+
+    def compute_loss_and_grad(self, params: ArrayLike, batch_size: int = 1) -> tuple[float, Array]:
+        """Draw one minibatch and return its loss and its gradient (D,).
+
+        Examples
+        --------
+        >>> landscape = create_noisy_landscape(dim=2, noise_scale=0.0)
+        >>> landscape.compute_loss_and_grad([3.0, 3.0])
+        (9.0, array([3., 3.]))
+        """
+        loss, rows = self.sample(params, batch_size)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return loss, np.asarray(rows.mean(axis=0))
+
+    def sample_gradients(self, params: ArrayLike, batch_size: int) -> Array:
+        """Draw one minibatch and return the gradient rows (B, D) alone."""
+        return self.sample(params, batch_size)[1]
+
+    def true_loss(self, params: ArrayLike) -> Any:
+        """Return the noise-free loss: a float at one point (D,), an array (...) at points (..., D)."""
+        x = self._points("params", params)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return _float_or_array(self._surface.value(x))
+
+    def smoothed_loss(self, params: ArrayLike, width: float) -> Any:
+        """Return the true loss convolved with an isotropic Gaussian: what remains at the scale `width`.
+
+        Parameters
+        ----------
+        params : (..., D) array
+            One point or many.
+        width : float
+            Standard deviation of the Gaussian, in the units of the parameters; 0 gives the true loss.
+
+        Returns
+        -------
+        float or (...) array
+            E f(x + width·z) with z standard normal, from the closed form of the kind.
+
+        Examples
+        --------
+        A window wider than a divot (2π/10 here) leaves the bowl, lifted:
+
+        >>> landscape = create_noisy_landscape(dim=1, kind="rugged")
+        >>> print(f"{landscape.true_loss([0.3]):.3f} {landscape.smoothed_loss([0.3], width=0.6):.3f}")
+        2.035 1.225
+        """
+        x = self._points("params", params)
+        sigma = _checks.real("width", width, "non-negative and finite", 0.0, math.inf, closed="left")
+        with np.errstate(over="ignore", invalid="ignore"):
+            return _float_or_array(self._surface.smoothed(x, sigma))
+
+    def gradient(self, params: ArrayLike) -> Array:
+        """Return the noise-free gradient (D,) at `params` (D,)."""
+        x = self._point("params", params)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._surface.gradient(x)
+
+    def hessian_vector(self, params: ArrayLike, v: ArrayLike) -> Array:
+        """Return the noise-free Hessian at `params` (D,) times `v` (D,), as (D,)."""
+        x, direction = self._point("params", params), self._point("v", v)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._surface.hessian_vector(x, direction)
+
+    def gradient_covariance(self, params: ArrayLike) -> Array:
+        """Return the exact covariance (D, D) of one row at `params` (D,); a minibatch of B has 1/B of it."""
+        x = self._point("params", params)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._noise.covariance(self._surface.gradient(x))
+
+    def reseed(self, seed: int | None = None) -> None:
+        """Start the random stream again from `seed`, and time from zero; the surface's shape stays."""
+        self._rng = np.random.default_rng(_seed(seed))
+        self._surface.restart()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of the random stream and of time, in plain Python types (JSON takes it)."""
+        return {
+            "kind": self.kind,
+            "dim": self.dim,
+            "stream": self._rng.bit_generator.state,
+            "surface": self._surface.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state` with the same bits; the landscape must have been made with the same settings.
+
+        Raises
+        ------
+        ValueError
+            If `state` comes from another kind or dimension.
+        """
+        if (state["kind"], state["dim"]) != (self.kind, self.dim):
+            raise ValueError(
+                f"`state` must come from kind {self.kind!r} of dim {self.dim}, "
+                f"got kind {state['kind']!r} of dim {state['dim']}."
+            )
+        self._rng.bit_generator.state = state["stream"]
+        self._surface.load_state_dict(state["surface"])
+
+    def _point(self, name: str, value: ArrayLike) -> Array:
+        array = _real_array(name, value)
+        if array.shape != (self.dim,):
+            raise ValueError(f"`{name}` must have shape ({self.dim},), got shape {array.shape}.")
+        return array
+
+    def _points(self, name: str, value: ArrayLike) -> Array:
+        array = _real_array(name, value)
+        if array.ndim == 0 or array.shape[-1] != self.dim:
+            raise ValueError(f"`{name}` must have shape (..., {self.dim}), got shape {array.shape}.")
+        return array
+
+
+def create_noisy_landscape(
+    dim: int = 2, noise_scale: float = 0.5, kind: str = "quadratic", seed: int | None = None, **settings: Any
+) -> Landscape:
+    """Make a synthetic noisy loss landscape.
+
+    Examples
+    --------
+    >>> landscape = create_noisy_landscape(dim=2, noise_scale=0.5, seed=0)
+    >>> landscape.gradient([3.0, 3.0]), landscape.true_loss([3.0, 3.0])
+    (array([3., 3.]), 9.0)
+    """
+    size = _checks.count("dim", dim, 1)
+    scale = _checks.real("noise_scale", noise_scale, "non-negative and finite", 0.0, math.inf, closed="left")
+    number = _seed(seed)
+    noise_name = settings.get("noise", "gaussian")
+    make_surface = _choose("kind", kind, SURFACES)
+    make_noise = _choose("noise", noise_name, NOISES)
+    of_surface, of_noise = _setting_names(make_surface), _setting_names(make_noise)
+    known = [*of_surface, "noise", *of_noise, "noise_covariance", "loss_noise"]
+    for name in settings:
+        if name not in known:
+            raise TypeError(
+                f"`{name}` is not a setting of kind {kind!r} with noise {noise_name!r}, "
+                f"which takes {', '.join(known)}."
+            )
+    own = {"seed": number} if "seed" in inspect.signature(make_surface).parameters else {}
+    surface = make_surface(size, **own, **{name: settings[name] for name in of_surface if name in settings})
+    noise = make_noise(scale, **{name: settings[name] for name in of_noise if name in settings})
+    noise = _shaped(noise, surface, settings.get("noise_covariance", "identity"), kind)
+    loss_noise = _checks.real(
+        "loss_noise", settings.get("loss_noise", 0.0), "non-negative and finite", 0.0, math.inf, closed="left"
+    )
+    return Landscape(surface, noise, kind=kind, seed=number, loss_noise=loss_noise, settings=settings)
+
+
+def _shaped(noise: Noise, surface: Surface, shape: Any, kind: str) -> Noise:
+    if shape not in SHAPES:
+        raise ValueError(f"`noise_covariance` must be one of {', '.join(map(repr, SHAPES))}, got {shape!r}.")
+    if shape == "identity":
+        return noise
+    if not isinstance(surface, Quadratic):
+        raise ValueError(f"`noise_covariance` 'hessian' needs kind 'quadratic', got kind {kind!r}.")
+    if isinstance(noise, Multiplicative):
+        raise ValueError("`noise_covariance` 'hessian' needs noise that does not follow the gradient.")
+    return HessianShaped(noise, surface)
+
+
+def _choose(name: str, value: Any, table: Mapping[str, Callable[..., Any]]) -> Callable[..., Any]:
+    if not isinstance(value, str) or value not in table:
+        raise ValueError(f"`{name}` must be one of {', '.join(map(repr, table))}, got {value!r}.")
+    return table[value]
+
+
+def _setting_names(make: Callable[..., Any]) -> list[str]:
+    parameters = inspect.signature(make).parameters.values()
+    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "seed"]
+
+
+def _seed(seed: int | None) -> int:
+    """Return `seed`, or a fresh one: a run without a seed can then still be repeated from its repr."""
+    if seed is None:
+        return int(np.random.SeedSequence().generate_state(1)[0])
+    return _checks.count("seed", seed, 0)
+
+
+def _real_array(name: str, value: ArrayLike) -> Array:
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"`{name}` must hold real numbers, got dtype {array.dtype}.")
+    return array.astype(np.float64, copy=False)
+
+
+def _float_or_array(values: Array) -> Any:
+    return float(values) if values.ndim == 0 else values
