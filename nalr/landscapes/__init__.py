@@ -1,5 +1,6 @@
 """Synthetic loss surfaces with gradient noise whose truth is known exactly."""
 
-from nalr.landscapes.landscape import Landscape, create_noisy_landscape
+from nalr.landscapes.create import create_noisy_landscape
+from nalr.landscapes.landscape import Landscape
 
 __all__ = ["Landscape", "create_noisy_landscape"]
