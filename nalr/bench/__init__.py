@@ -1,0 +1,1 @@
+"""Problems, baselines and tuned comparisons: what the demo, the race and the benchmarks share."""

@@ -1,0 +1,128 @@
+"""Independent tasks over worker processes, with the same results whatever their number."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from types import TracebackType
+from typing import Any, TypeVar
+
+from nalr import _checks
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Workers:
+    """Processes that stay warm from one list of tasks to the next; a context manager.
+
+    Parameters
+    ----------
+    jobs : int, optional
+        Number of processes, at least 1; 1 works in this process. By default one for each CPU that this
+        process may use.
+
+    Notes
+    -----
+    Processes are spawned, not forked: a fork of a process with threads may deadlock, and Python warns of it.
+    A script that uses more than one job must therefore guard its entry with ``if __name__ == "__main__"``.
+    Each task runs on one BLAS thread, so that sums come in the same order wherever it runs.
+
+    Examples
+    --------
+    >>> with Workers(jobs=1) as workers:
+    ...     workers.map(abs, [-1, 2, -3])
+    [1, 2, 3]
+    """
+
+    def __init__(self, jobs: int | None = None) -> None:
+        self.jobs = available_cpus() if jobs is None else _checks.count("jobs", jobs, 1)
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+
+    def map(
+        self,
+        function: Callable[[Item], Result],
+        items: Sequence[Item],
+        progress: Callable[[], object] | None = None,
+    ) -> list[Result]:
+        """Return `function` of each item, in the items' order; call `progress` as each is done.
+
+        With more than one job `function` and items must pickle. The first exception ends the call.
+        """
+        report = progress or _silent
+        if self.jobs == 1:
+            results = []
+            for item in items:
+                results.append(_on_one_thread(function, item))
+                report()
+            return results
+        pool = self._started()
+        with _interrupts_held():
+            futures = [pool.submit(_on_one_thread, function, item) for item in items]
+        try:
+            for future in as_completed(futures):
+                future.result()
+                report()
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            raise
+        return [future.result() for future in futures]
+
+    def _started(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self.jobs, mp_context=context, initializer=_ignore_interrupts)
+        return self._pool
+
+
+def available_cpus() -> int:
+    """Return the number of CPUs that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _on_one_thread(function: Callable[[Any], Result], item: Any) -> Result:
+    """Call `function` with BLAS held to one thread, where threadpoolctl (a part of scikit-learn) is there."""
+    try:
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    except ImportError:
+        return function(item)
+    with threadpool_limits(limits=1, user_api="blas"):
+        return function(item)
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Block Ctrl-C meanwhile, where the system can: workers inherit the block and leave it to the parent."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _ignore_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _silent() -> None:
+    """Report to nobody."""
