@@ -1,0 +1,200 @@
+"""A training run step by step: its loss, its learning rate with the reasons, its noise scale."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from nalr.plotting import style
+from nalr.plotting.histories import History, read_histories
+
+Array = NDArray[np.float64]
+Runs = dict[str, History]
+
+# Reasons that change the rate at once or hold it back, and how they are marked. Ramps, growth, shrinking and
+# holds are the rule, seen in the line itself.
+MARKED = {
+    "cut": ("v", style.VERMILLION),
+    "kick": ("^", style.GREEN),
+    "anneal": ("D", style.PURPLE),
+    "floor": ("s", style.ORANGE),
+    "bound": ("P", style.SKY),
+    "skip": ("X", style.BLACK),
+}
+TITLE: dict[str, Any] = {"loc": "left", "fontsize": "medium"}
+
+
+def plot_training_curves(
+    history: Any, *, axes: Any = None, log_loss: bool | Literal["auto"] = "auto"
+) -> Figure:
+    """Draw the loss, the learning rate and the noise scale of one training run, or of several to compare.
+
+    Parameters
+    ----------
+    history : History, mapping of columns, or {name: either}
+        Columns of equal length: `step`, `loss` (of each minibatch) and `lr`, and if they are known
+        `smoothed_loss`, `noise_scale` with the ends of its interval `noise_scale_low` and `noise_scale_high`
+        (all in units of the gradient), and `reason`, one word a step. Further columns are ignored. Values
+        that are not finite are left out of the lines. Anything with `to_dict()` serves as a mapping.
+    axes : sequence of matplotlib Axes, optional
+        One for each panel that has data, from the loss down. By default a new figure that pyplot does not
+        know of; `figure.savefig` saves it. For a window, pass axes from `pyplot.subplots`.
+    log_loss : bool or "auto"
+        Whether the loss has a logarithmic axis; "auto": if all losses are positive and span more than a
+        factor of ten. Losses that are not positive are left out of a logarithmic axis.
+
+    Returns
+    -------
+    matplotlib Figure
+        The panels that have data, above one another: the loss, faint, under its smooth; the learning rate on
+        a logarithmic axis; the noise scale and its interval. The rate is marked at the first step of each run
+        of steps with one of the reasons cut, kick, anneal, floor, bound or skip.
+
+    Raises
+    ------
+    ValueError
+        If a run has no steps, no finite number to draw, columns missing or of unequal length, or if `axes`
+        are not as many as the panels.
+    TypeError
+        If `history` is no mapping and has no `to_dict`, or a column does not hold numbers.
+
+    Examples
+    --------
+    >>> history = {"step": [0, 1, 2], "loss": [3.0, 9.0, 1.0], "lr": [0.1, 0.01, 0.01],
+    ...            "reason": ["ramp", "cut", "hold"]}
+    >>> figure = plot_training_curves(history)
+    >>> [ax.get_ylabel() for ax in figure.axes]
+    ['loss', 'learning rate']
+    """
+    if log_loss not in (True, False, "auto"):
+        raise ValueError(f'`log_loss` must be True, False or "auto", got {log_loss!r}.')
+    runs = read_histories(history)
+    panels = [(draw, height) for draw, height, columns in PANELS if _has_data(runs, columns)]
+    if not panels:
+        raise ValueError("`history` must have a finite loss, learning rate or noise scale, got none.")
+    where = _new_axes([height for _, height in panels]) if axes is None else _given_axes(axes, len(panels))
+    for (draw, _), ax in zip(panels, where, strict=True):
+        draw(ax, runs, log_loss)
+        ax.grid(alpha=0.25)
+    where[-1].set_xlabel("step")
+    figure = where[0].get_figure(root=True)
+    assert figure is not None  # axes that were removed from their figure
+    return figure
+
+
+def _new_axes(heights: Sequence[float]) -> list[Axes]:
+    figure = style.new_figure(8.0, 0.6 + sum(heights))
+    grid = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=list(heights))
+    return list(grid[:, 0])
+
+
+def _given_axes(axes: Any, number: int) -> list[Axes]:
+    given = [axes] if isinstance(axes, Axes) else list(np.asarray(axes, dtype=object).ravel())
+    if len(given) != number:
+        raise ValueError(f"`axes` must be {number}, one for each panel with data, got {len(given)}.")
+    return given
+
+
+def _has_data(runs: Runs, columns: Sequence[str]) -> bool:
+    return any(np.isfinite(getattr(run, column)).any() for run in runs.values() for column in columns)
+
+
+def _draw_loss(ax: Axes, runs: Runs, log_loss: bool | Literal["auto"]) -> None:
+    losses = [np.concatenate([run.loss, run.smoothed_loss]) for run in runs.values()]
+    if _spans_a_decade(np.concatenate(losses)) if log_loss == "auto" else log_loss:
+        ax.set_yscale("log", nonpositive="mask")
+    for index, (name, run) in enumerate(runs.items()):
+        smooth = bool(np.isfinite(run.smoothed_loss).any())
+        raw_label = "minibatch loss" if not name else None if smooth else name
+        strong = _line(index)
+        faint = {"color": strong["color"], "alpha": 0.3, "linewidth": 0.8, "zorder": 1.5}
+        _plot(ax, run.step, run.loss, label=raw_label, **(faint if smooth else strong | {"linewidth": 0.8}))
+        if smooth:
+            _plot(ax, run.step, run.smoothed_loss, label=name or "smoothed loss", **strong)
+    any_smooth = _has_data(runs, ["smoothed_loss"])
+    ax.set_title(
+        "Loss, smoothed and of each minibatch (faint)" if any_smooth else "Loss of each minibatch", **TITLE
+    )
+    ax.set_ylabel("loss")
+    style.legend_beside(ax)
+
+
+def _draw_rate(ax: Axes, runs: Runs, _: Any) -> None:
+    rates = np.concatenate([run.lr for run in runs.values()])
+    if (rates[np.isfinite(rates)] > 0.0).any():
+        ax.set_yscale("log", nonpositive="mask")
+    for index, (name, run) in enumerate(runs.items()):
+        _plot(ax, run.step, run.lr, **_line(index))
+        for reason, (marker, colour) in MARKED.items():
+            starts = run.starts_of(reason)
+            if starts.size:
+                ax.plot(
+                    run.step[starts],
+                    run.lr[starts],
+                    linestyle="none",
+                    marker=marker,
+                    markersize=8,
+                    markeredgecolor="white",
+                    color=style.look(index)["color"] if name else colour,
+                    zorder=3,
+                )
+    # Colours belong to the runs where several are compared, so there the legend shows the shapes alone.
+    seen = {each for run in runs.values() for each in run.reason}
+    for reason, (marker, colour) in MARKED.items():
+        if reason in seen:
+            key = "0.3" if "" not in runs else colour
+            ax.plot([], [], linestyle="none", marker=marker, markersize=8, color=key, label=reason)
+    ax.set_title("Learning rate", **TITLE)
+    ax.set_ylabel("learning rate")
+    style.legend_beside(ax, title="reason")
+
+
+def _draw_noise(ax: Axes, runs: Runs, _: Any) -> None:
+    if _spans_a_decade(np.concatenate([run.noise_scale for run in runs.values()])):
+        ax.set_yscale("log", nonpositive="mask")
+    for index, (name, run) in enumerate(runs.items()):
+        line = _line(index)
+        _plot(ax, run.step, run.noise_scale, label=None if name else "estimate", **line)
+        known = np.isfinite(run.noise_scale_low) & np.isfinite(run.noise_scale_high) & np.isfinite(run.step)
+        if known.any():
+            ax.fill_between(
+                run.step[known],
+                run.noise_scale_low[known],
+                run.noise_scale_high[known],
+                color=line["color"],
+                alpha=0.15,
+                linewidth=0.0,
+                label=None if name else "interval",
+            )
+    ax.set_title("Noise scale of the gradient", **TITLE)
+    ax.set_ylabel("noise scale\n(gradient units)")
+    style.legend_beside(ax)
+
+
+# What draws each panel, its height in inches, and the columns of which it needs one.
+PANELS: tuple[tuple[Callable[[Axes, Runs, Any], None], float, tuple[str, ...]], ...] = (
+    (_draw_loss, 2.6, ("loss", "smoothed_loss")),
+    (_draw_rate, 1.9, ("lr",)),
+    (_draw_noise, 1.7, ("noise_scale",)),
+)
+
+
+def _line(index: int) -> dict[str, Any]:
+    look = style.look(index)
+    return {"color": look["color"], "linestyle": look["linestyle"], "linewidth": 1.6}
+
+
+def _plot(ax: Axes, x: Array, y: Array, **look: Any) -> None:
+    """Draw the finite points, joined: what was measured at every tenth step is still a line."""
+    finite = np.isfinite(x) & np.isfinite(y)
+    ax.plot(x[finite], y[finite], marker="o" if finite.sum() == 1 else "", **look)
+
+
+def _spans_a_decade(values: Array) -> bool:
+    finite = values[np.isfinite(values)]
+    return bool(finite.size and finite.min() > 0.0 and finite.max() > 10.0 * finite.min())

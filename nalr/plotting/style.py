@@ -1,0 +1,65 @@
+"""Colours, markers and legends that every picture shares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+# Okabe and Ito (2008), told apart with any colour vision. Yellow comes last: it is faint on white.
+BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+ORANGE, SKY, BLACK, YELLOW = "#E69F00", "#56B4E9", "#000000", "#F0E442"
+COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK, YELLOW)
+# Eight colours, seven markers, four lines: the first 56 things differ in more than colour.
+MARKERS = ("s", "^", "D", "v", "P", "X", "h")
+LINES = ("-", "--", "-.", ":")
+SEQUENTIAL = "viridis"
+
+
+def look(index: int) -> dict[str, Any]:
+    """Return colour, line style and marker of the `index`-th thing in a picture."""
+    return {
+        "color": COLOURS[index % len(COLOURS)],
+        "linestyle": LINES[index % len(LINES)],
+        "marker": MARKERS[index % len(MARKERS)],
+    }
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return a figure of that size in inches that pyplot does not know of and that leaves nothing cut off."""
+    return Figure(figsize=(width, height), dpi=100, layout="constrained")
+
+
+def legend_below(ax: Axes) -> None:
+    """Put the legend under the x label, where it covers no data; "best" searches all data and may be slow."""
+    handles, labels = ax.get_legend_handles_labels()
+    if handles:
+        columns = min(len(handles), 4 if sum(map(len, labels)) <= 40 else 3)  # no wider than the axes
+        ax.legend(
+            handles,
+            labels,
+            loc="upper center",
+            bbox_to_anchor=(0.5, 0.0),
+            borderaxespad=4.2,  # font sizes: tick labels and the x label lie between
+            ncols=columns,
+            frameon=False,
+            fontsize="small",
+        )
+
+
+def legend_beside(ax: Axes, title: str | None = None) -> None:
+    """Put the legend to the right of the panel, where it covers no data."""
+    handles, labels = ax.get_legend_handles_labels()
+    if handles:
+        ax.legend(
+            handles,
+            labels,
+            title=title,
+            loc="upper left",
+            bbox_to_anchor=(1.0, 1.0),
+            frameon=False,
+            fontsize="small",
+            title_fontsize="small",
+            alignment="left",
+        )
