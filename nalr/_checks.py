@@ -67,8 +67,8 @@ def rows(name: str, value: Any, dimension: int | None = None) -> NDArray[np.floa
     array = np.asarray(value)
     if array.dtype.kind != "f":
         raise TypeError(
-            f"`{name}` must hold floating-point numbers, got dtype {array.dtype}. Convert it with `.astype(float)` "
-            "if that is what it means."
+            f"`{name}` must hold floating-point numbers, got dtype {array.dtype}. Convert it with "
+            "`.astype(float)` if that is what it means."
         )
     if array.ndim != 2:
         raise ValueError(
@@ -78,7 +78,9 @@ def rows(name: str, value: Any, dimension: int | None = None) -> NDArray[np.floa
     if array.shape[0] == 0 or array.shape[1] == 0:
         raise ValueError(f"`{name}` must have at least one row and one column, got shape {array.shape}.")
     if dimension is not None and array.shape[1] != dimension:
-        raise ValueError(f"`{name}` must have {dimension} columns as in earlier updates, got {array.shape[1]}.")
+        raise ValueError(
+            f"`{name}` must have {dimension} columns as in earlier updates, got {array.shape[1]}."
+        )
     return native(array)
 
 

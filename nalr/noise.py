@@ -1,0 +1,583 @@
+"""How much of the gradient is noise: streaming estimates of tr Σ, |G|² and their ratio, with intervals."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nalr import _checks
+from nalr._checks import NoiseWarning
+from nalr.averages import DecayedAverages
+from nalr.jackknife import within_step_covariance
+from nalr.moments import Moments
+from nalr.noise_reading import NoiseReading, Seen, make_reading
+from nalr.rows import RowAccumulator
+
+
+@dataclass(slots=True)
+class _Scalars:
+    """All that changes, but for arrays and averages."""
+
+    dimension: int | None = None
+    nonfinite: int = 0
+    closed: bool = False  # whether `update` has ended the step that the rows belong to
+    skipped: bool = False  # whether the latest step was not finite
+    source: str = "none"
+    num_rows: int = 0  # of the latest usable step
+    batch_size: float = 0.0  # its total weight
+    previous_squared_norm: float = math.nan  # |ḡ|² of the latest usable step, and its total weight:
+    previous_weight: float = math.nan  # what a one-row step is compared with
+    pooled_count: int = 0  # rows behind the per-coordinate mean and variance
+
+
+class NoiseEstimator:
+    """Gradient noise from the rows of each step, averaged over steps, with intervals.
+
+    Parameters
+    ----------
+    decay : float
+        Weight of a step relative to the next, in [0, 1): 0 keeps the latest step alone, 1 would never
+        forget. The default remembers about 100 steps.
+    population : int, optional
+        Number of samples in the data set, when rows are drawn from it *without replacement*: |ḡ|² −
+        tr Σ/B is then low by tr Σ/N, which is added to what is reported.
+    confidence : float
+        Level of the intervals, in (0, 1).
+    per_coordinate : bool
+        Keep the mean and variance of each coordinate over all rows since `reset` (streaming Welford): two
+        more D-vectors, and a second pass over the rows.
+    groups : mapping of str to slice, optional
+        Column ranges, such as layers, to give readings of their own. Each is a further pass over its columns.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where a setting is outside its range.
+
+    Notes
+    -----
+    With k rows of weight wᵢ, B = Σ wᵢ: tr Σ = Σ wᵢ|gᵢ − ḡ|²/(k − 1), unbiased since each of the k
+    independent deviations is measured from their own mean; |G|² = |ḡ|² − tr Σ/B, unbiased since E|ḡ|² =
+    |G|² + tr Σ/B. Both raw values are averaged over steps and clamped only on reading. Memory: one D-vector,
+    two with one-row steps. Cost: one pass over the rows; one more for the first 8 steps, whose intervals
+    come from a delete-one jackknife over rows. Sources: McCandlish et al. 2018 (arXiv:1812.06162); Welford
+    1962; Chan, Golub & LeVeque 1979; Fieller 1954.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> estimator = NoiseEstimator()
+    >>> for _ in range(50):
+    ...     gradients = 0.1 + rng.normal(size=(32, 1000))     # |G|² = 10, tr Σ = 1000
+    ...     _ = estimator.update(gradients)
+    >>> reading = estimator.reading()
+    >>> print(f"{reading.noise_scale:.2f} {reading.gradient_noise_scale:.0f} {reading.status}")
+    1.00 98 ok
+    """
+
+    def __init__(
+        self,
+        *,
+        decay: float = 0.99,
+        population: int | None = None,
+        confidence: float = 0.95,
+        per_coordinate: bool = False,
+        groups: Mapping[str, slice] | None = None,
+    ) -> None:
+        self.decay = _checks.fraction("decay", decay)
+        self.population = None if population is None else _checks.count("population", population, 1)
+        self.confidence = _checks.real("confidence", confidence, "in (0, 1)", 0.0, 1.0, closed="neither")
+        if not isinstance(per_coordinate, bool):
+            raise TypeError(f"`per_coordinate` must be True or False, got {per_coordinate!r}.")
+        self.per_coordinate = per_coordinate
+        self.groups = _checked_groups(groups)
+        self._warned = False
+        self.reset()
+
+    def __repr__(self) -> str:
+        names = ("decay", "population", "confidence", "per_coordinate", "groups")
+        return f"NoiseEstimator({', '.join(f'{n}={getattr(self, n)!r}' for n in names)})"
+
+    def reset(self) -> None:
+        """Forget everything but the settings."""
+        self._state = _Scalars()
+        self._averages = DecayedAverages(self.decay)
+        self._rows = RowAccumulator()  # the latest step
+        self._before = RowAccumulator()  # the one before, where a one-row step needs it
+        self._within: tuple[float, float, float, float] | None = None  # of the latest step
+        self._pooled_mean: NDArray[np.float64] | None = None  # (D,)
+        self._pooled_m2: NDArray[np.float64] | None = None  # (D,)
+        self._children = {
+            name: NoiseEstimator(decay=self.decay, population=self.population, confidence=self.confidence)
+            for name in self.groups
+        }
+
+    # -- pure measurements of one batch -------------------------------------------------------------
+
+    def estimate_noise(self, gradients: ArrayLike) -> float:
+        """Return the noise of one batch: √(mean over coordinates of the unbiased variance over rows).
+
+        Parameters
+        ----------
+        gradients : array of shape (B, D)
+            One row per sample, all at the same parameters.
+
+        Returns
+        -------
+        float
+            In the unit of a gradient. One row says nothing about noise: 0.0, with one `NoiseWarning`.
+
+        Notes
+        -----
+        Pure: no state changes. One pass over the rows. Not finite where the rows are not.
+
+        Examples
+        --------
+        >>> NoiseEstimator().estimate_noise([[1.0, 2.0], [3.0, 2.0]])
+        1.0
+        """
+        rows = _checks.rows("gradients", gradients)
+        if len(rows) == 1:
+            self._warn_once(
+                "A batch of one row says nothing about gradient noise, so it is given as 0.0. Pass at "
+                "least 2 rows (4 or more for a useful estimate), or use `update`, which compares "
+                "successive steps."
+            )
+            return 0.0
+        accumulator = RowAccumulator()
+        accumulator.add_rows(rows)
+        return math.sqrt(accumulator.moments().total_variance / rows.shape[1])
+
+    def compute_variance(self, gradients: ArrayLike) -> NDArray[np.float64]:
+        """Return the unbiased variance over rows (ddof = 1) of each coordinate of one batch.
+
+        Parameters
+        ----------
+        gradients : array of shape (B, D)
+            One row per sample, all at the same parameters.
+
+        Returns
+        -------
+        array of shape (D,), float64
+            Zeros, with one `NoiseWarning`, for one row.
+
+        Notes
+        -----
+        Pure: no state changes. Two passes over cache-sized blocks; an offset of 10⁸ deviations is harmless.
+
+        Examples
+        --------
+        >>> NoiseEstimator().compute_variance([[1.0, 2.0], [3.0, 2.0]])
+        array([2., 0.])
+        """
+        from nalr.kernels import moments as kernels
+
+        rows = _checks.rows("gradients", gradients)
+        if len(rows) == 1:
+            self._warn_once(
+                "The variance of one row is not defined and is given as 0.0. Pass at least 2 rows."
+            )
+            return np.zeros(rows.shape[1])
+        mean, m2 = np.empty(rows.shape[1]), np.empty(rows.shape[1])
+        kernels.column_moments(mean, m2, rows)
+        m2 /= len(rows) - 1
+        return m2
+
+    # -- the stream ---------------------------------------------------------------------------------
+
+    def accumulate(self, row: ArrayLike, weight: float = 1.0) -> NoiseEstimator:
+        """Fold one row of the present step in; `update()` ends the step.
+
+        Parameters
+        ----------
+        row : array of shape (D,)
+            One sample's gradient, or a microbatch's mean gradient.
+        weight : float
+            How many samples the row is the mean of; positive.
+
+        Returns
+        -------
+        NoiseEstimator
+            This object.
+
+        Notes
+        -----
+        The (B, D) array need never exist. Any split of the rows gives the same reading up to rounding.
+
+        Examples
+        --------
+        >>> estimator = NoiseEstimator()
+        >>> for row in ([1.0, 0.0], [3.0, 0.0], [2.0, 0.0]):
+        ...     _ = estimator.accumulate(row)
+        >>> estimator.update().reading().total_variance
+        1.0
+        """
+        vector = _checks.vector("row", row, self._state.dimension)
+        weight = _checks.positive("weight", weight)
+        self._open(vector.size)
+        self._rows.add(vector, weight)
+        self._within = None
+        if self.per_coordinate:
+            self._pool(vector.reshape(1, -1))
+        for name, child in self._children.items():
+            child.accumulate(vector[self.groups[name]], weight)
+        return self
+
+    def update(self, gradients: ArrayLike | None = None, weights: ArrayLike | None = None) -> NoiseEstimator:
+        """Fold one step's rows in and end the step.
+
+        Parameters
+        ----------
+        gradients : array of shape (B, D), optional
+            The step's rows; left out where `accumulate` brought them.
+        weights : array of shape (B,), optional
+            How many samples each row is the mean of; positive, 1 each by default.
+
+        Returns
+        -------
+        NoiseEstimator
+            This object.
+
+        Raises
+        ------
+        ValueError
+            If the shape differs from earlier steps, or the step has no rows.
+
+        Examples
+        --------
+        >>> NoiseEstimator().update([[1.0, 2.0], [3.0, 2.0]]).reading().total_variance
+        2.0
+        """
+        if gradients is not None:
+            rows = _checks.rows("gradients", gradients, self._state.dimension)
+            self._open(rows.shape[1])
+            alone = self._rows.num_rows == 0
+            self._rows.add_rows(rows, weights)
+            if alone and self._averages.state.count < 8 and self._rows.nonfinite == 0:
+                self._within = within_step_covariance(rows, self._rows, weights)
+            if self.per_coordinate:
+                self._pool(rows)
+            for name, child in self._children.items():
+                child.update(rows[:, self.groups[name]], weights)
+        elif self._state.closed or self._rows.num_rows == 0:
+            raise ValueError("`gradients` must be given, since no row was accumulated for this step.")
+        else:
+            for child in self._children.values():
+                child.update()
+        self._state.closed = True
+        return self
+
+    def update_moments(self, moments: Moments) -> NoiseEstimator:
+        """Take in one step from its sums, made elsewhere.
+
+        Parameters
+        ----------
+        moments : Moments
+            The sums; `previous_product` lets a one-row step be compared with the step before.
+
+        Returns
+        -------
+        NoiseEstimator
+            This object.
+        """
+        self._close()
+        s = self._state
+        if s.dimension is None:
+            s.dimension = moments.dimension
+        elif s.dimension != moments.dimension:
+            raise ValueError(
+                f"`moments` must have dimension {s.dimension} as in earlier updates, got {moments.dimension}."
+            )
+        self._take(moments, None)
+        return self
+
+    def _open(self, dimension: int) -> None:
+        """Begin a step if the latest was ended."""
+        self._state.dimension = dimension
+        if self._state.closed:
+            self._close()
+
+    def _close(self) -> None:
+        """Let the latest step, if any, become part of the averages."""
+        if not self._state.closed:
+            return
+        self._take(self._step_moments(), self._within)
+        self._rows, self._before = self._before, self._rows
+        self._rows.reset()
+        self._within = None
+        self._state.closed = False
+
+    def _step_moments(self) -> Moments:
+        """Return the sums of the latest step, with the product that a one-row step needs."""
+        from nalr.kernels import moments as kernels
+
+        moments = self._rows.moments()
+        if moments.num_rows == 1 and moments.usable and self._before.num_rows and not self._before.nonfinite:
+            return moments._replace(previous_product=float(kernels.dot(self._rows.mean, self._before.mean)))
+        return moments
+
+    def _take(self, moments: Moments, within: tuple[float, float, float, float] | None) -> None:
+        s = self._state
+        s.nonfinite += moments.nonfinite
+        s.skipped = not moments.usable
+        if s.skipped:
+            return
+        raw = self._raw(moments)
+        s.num_rows = moments.num_rows
+        s.batch_size = moments.total_weight
+        s.previous_squared_norm = moments.mean_squared_norm
+        s.previous_weight = moments.total_weight
+        if raw is not None:
+            self._averages.add(*raw, within)
+
+    def _raw(self, moments: Moments) -> tuple[float, float] | None:
+        """Return this step's unbiased (|G|², tr Σ), or None where one row has nothing to be compared with.
+
+        One row: E|gₜ − gₜ₋₁|² = tr Σ (1/wₜ + 1/wₜ₋₁) but for the change of G itself, and E⟨gₜ, gₜ₋₁⟩ is
+        ⟨Gₜ, Gₜ₋₁⟩ but for the curvature's share −η tr(HΣ)/w.
+        """
+        s = self._state
+        if moments.num_rows > 1:
+            s.source = "rows"
+            return moments.signal, moments.total_variance
+        product = moments.previous_product
+        if math.isnan(product) or math.isnan(s.previous_squared_norm):
+            return None
+        s.source = "steps"
+        change = max(moments.mean_squared_norm + s.previous_squared_norm - 2.0 * product, 0.0)
+        variance = change / (1.0 / moments.total_weight + 1.0 / s.previous_weight)
+        return product, variance
+
+    def _pool(self, rows: NDArray[Any]) -> None:
+        """Fold rows into the mean and variance of each coordinate over all steps."""
+        from nalr.kernels import moments as kernels
+
+        if not np.isfinite(rows).all():
+            return
+        if self._pooled_mean is None or self._pooled_m2 is None:
+            self._pooled_mean, self._pooled_m2 = np.zeros(rows.shape[1]), np.zeros(rows.shape[1])
+        if len(rows) == 1:
+            kernels.welford_row(self._pooled_mean, self._pooled_m2, self._state.pooled_count, rows[0])
+        else:
+            mean, m2 = np.empty(rows.shape[1]), np.empty(rows.shape[1])
+            kernels.column_moments(mean, m2, rows)
+            kernels.merge_columns(
+                self._pooled_mean, self._pooled_m2, self._state.pooled_count, mean, m2, len(rows)
+            )
+        self._state.pooled_count += len(rows)
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """Mean of each coordinate over all rows since `reset`, (D,); a copy. Needs `per_coordinate`."""
+        return self._pooled("mean")[0].copy()
+
+    @property
+    def variance(self) -> NDArray[np.float64]:
+        """Unbiased variance of each coordinate over all rows since `reset`, (D,). Needs `per_coordinate`.
+
+        Rows of different steps are pooled, so drift of the gradient counts as variance.
+        """
+        m2 = self._pooled("variance")[1]
+        return m2 / max(self._state.pooled_count - 1, 1)
+
+    def _pooled(self, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        if not self.per_coordinate:
+            raise ValueError(f"`{name}` must be asked of `NoiseEstimator(per_coordinate=True)`.")
+        if self._pooled_mean is None or self._pooled_m2 is None:
+            raise ValueError(f"`{name}` must be asked after the first finite rows.")
+        return self._pooled_mean, self._pooled_m2
+
+    # -- readings -----------------------------------------------------------------------------------
+
+    @property
+    def total_variance(self) -> float:
+        """The averaged tr Σ of the steps that have ended, without an interval: a few flops; nan at first."""
+        return self._ended().second
+
+    @property
+    def signal(self) -> float:
+        """The averaged |G|², *not clamped*: may be negative; nan at first. For those who average on."""
+        return self._ended().first
+
+    def _ended(self) -> DecayedAverages:
+        """Return the averages with the latest step in them, leaving it open to `merge`."""
+        if not self._state.closed:
+            return self._averages
+        moments = self._step_moments()
+        raw = self._raw(moments) if moments.usable else None
+        if raw is None:
+            return self._averages
+        averages = DecayedAverages(self.decay)
+        averages.load_state_dict(self._averages.state_dict())
+        averages.add(*raw, self._within)
+        return averages
+
+    def reading(self) -> NoiseReading:
+        """Return what the steps so far say: numbers, intervals, and what they are worth.
+
+        Returns
+        -------
+        NoiseReading
+            Frozen. A few microseconds; no pass over arrays but for one dot product of a one-row step.
+
+        Examples
+        --------
+        >>> str(NoiseEstimator().reading().status)
+        'no gradients seen yet'
+        """
+        averages = self._ended()
+        s = self._state
+        seen = Seen(s.dimension or 1, s.num_rows, s.batch_size, s.nonfinite, s.skipped, s.source)
+        if s.closed:
+            moments = self._rows.moments()
+            seen = seen._replace(nonfinite=s.nonfinite + moments.nonfinite, skipped=not moments.usable)
+            if moments.usable:
+                seen = seen._replace(num_rows=moments.num_rows, batch_size=moments.total_weight)
+        groups = {name: child.reading() for name, child in self._children.items()}
+        return make_reading(averages, seen, self.population, self.confidence, groups)
+
+    # -- joining and keeping ------------------------------------------------------------------------
+
+    def merge(self, other: NoiseEstimator) -> NoiseEstimator:
+        """Fold in what another estimator saw of the same steps, as if this one had seen those rows too.
+
+        Rows of the latest step of both are one step's rows (Chan, Golub & LeVeque), whatever the split.
+        Earlier steps are beyond joining row by row, since their means are gone: their estimates are pooled
+        with equal weight. Workers that merge every step lose nothing.
+
+        Parameters
+        ----------
+        other : NoiseEstimator
+            With the same settings; left as it is.
+
+        Returns
+        -------
+        NoiseEstimator
+            This object.
+
+        Raises
+        ------
+        ValueError
+            If settings or dimension differ; nothing is changed then.
+
+        Examples
+        --------
+        >>> rows = [[1.0, 0.0], [3.0, 0.0], [2.0, 0.0]]
+        >>> merged = NoiseEstimator().update(rows[:1]).merge(NoiseEstimator().update(rows[1:]))
+        >>> merged.reading().total_variance
+        1.0
+        """
+        if not isinstance(other, NoiseEstimator):
+            raise TypeError(f"`other` must be a NoiseEstimator, got {type(other).__name__}.")
+        if repr(self) != repr(other):
+            raise ValueError(f"`other` must have the same settings, got {other!r} to merge into {self!r}.")
+        mine, theirs = self._state, other._state
+        if mine.dimension is not None and theirs.dimension not in (None, mine.dimension):
+            raise ValueError(f"`other` must have dimension {mine.dimension} as here, got {theirs.dimension}.")
+        mine.dimension = mine.dimension or theirs.dimension
+        self._averages.merge(other._averages)
+        self._rows.merge(other._rows)
+        self._within = None
+        mine.closed = mine.closed or theirs.closed
+        mine.nonfinite += theirs.nonfinite
+        if mine.source == "none":
+            mine.source = theirs.source
+        self._merge_pooled(other)
+        for name, child in self._children.items():
+            child.merge(other._children[name])
+        return self
+
+    def _merge_pooled(self, other: NoiseEstimator) -> None:
+        from nalr.kernels import moments as kernels
+
+        if other._pooled_mean is None or other._pooled_m2 is None:
+            return
+        if self._pooled_mean is None or self._pooled_m2 is None:
+            self._pooled_mean, self._pooled_m2 = other._pooled_mean.copy(), other._pooled_m2.copy()
+        else:
+            kernels.merge_columns(
+                self._pooled_mean,
+                self._pooled_m2,
+                self._state.pooled_count,
+                other._pooled_mean,
+                other._pooled_m2,
+                other._state.pooled_count,
+            )
+        self._state.pooled_count += other._state.pooled_count
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything needed to go on exactly, as numbers, strings, lists, dicts and NumPy arrays."""
+        return {
+            "settings": repr(self),
+            "scalars": {name: getattr(self._state, name) for name in self._state.__slots__},
+            "averages": self._averages.state_dict(),
+            "rows": self._rows.state_dict(),
+            "before": self._before.state_dict(),
+            "within": None if self._within is None else list(self._within),
+            "pooled_mean": None if self._pooled_mean is None else self._pooled_mean.copy(),
+            "pooled_m2": None if self._pooled_m2 is None else self._pooled_m2.copy(),
+            "warned": self._warned,
+            "groups": {name: child.state_dict() for name, child in self._children.items()},
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take a state of `state_dict`: what follows is the same, bit for bit, as without the break.
+
+        Raises
+        ------
+        ValueError
+            If the state was saved under other settings; nothing is changed then.
+        """
+        if not isinstance(state, Mapping) or state.get("settings") != repr(self):
+            saved = state.get("settings") if isinstance(state, Mapping) else state
+            raise ValueError(f"`state` must have been saved by {self!r}, got one of {saved!r}.")
+        self._state = _Scalars(**state["scalars"])
+        self._averages.load_state_dict(state["averages"])
+        self._rows.load_state_dict(state["rows"])
+        self._before.load_state_dict(state["before"])
+        self._within = None if state["within"] is None else tuple(state["within"])
+        self._pooled_mean = None if state["pooled_mean"] is None else np.array(state["pooled_mean"])
+        self._pooled_m2 = None if state["pooled_m2"] is None else np.array(state["pooled_m2"])
+        self._warned = bool(state["warned"])
+        for name, child in self._children.items():
+            child.load_state_dict(state["groups"][name])
+
+    def _warn_once(self, message: str) -> None:
+        if not self._warned:
+            self._warned = True
+            warnings.warn(message, NoiseWarning, stacklevel=3)
+
+
+def compute_gradient_variance(gradients: ArrayLike) -> NDArray[np.float64]:
+    """Return the unbiased variance over rows of each coordinate: `NoiseEstimator().compute_variance`.
+
+    Parameters
+    ----------
+    gradients : array of shape (B, D)
+        One row per sample, all at the same parameters.
+
+    Returns
+    -------
+    array of shape (D,), float64
+
+    Examples
+    --------
+    >>> compute_gradient_variance([[1.0, 2.0], [3.0, 2.0]])
+    array([2., 0.])
+    """
+    return NoiseEstimator().compute_variance(gradients)
+
+
+def _checked_groups(groups: Mapping[str, slice] | None) -> dict[str, slice]:
+    checked = dict(groups or {})
+    for name, columns in checked.items():
+        if not isinstance(name, str) or not isinstance(columns, slice):
+            raise TypeError(f"`groups` must map names to slices of columns, got {name!r}: {columns!r}.")
+    return checked

@@ -1,0 +1,206 @@
+"""The kick: a trial of larger rates where a run is stuck and noise does not explain it.
+
+Small bumps hold a small rate. A step of length η|ḡ| does not see bumps narrower than itself (Kleinberg, Li
+& Yuan 2018), so a larger rate passes over them, and annealing it slowly lets the run settle in a deep
+one. Whether it is stuck or finished cannot be known from where it stands, so the kick is a trial: raise
+the rate step by step, look for lower ground, keep it or take it back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from nalr.policies.base import Reason
+from nalr.policies.signals import GradientLevel, LossLevel, StepCurvature
+
+
+class _View(Protocol):
+    @property
+    def signal(self) -> float: ...
+    @property
+    def floor(self) -> float: ...
+
+
+@dataclass(slots=True)
+class _State:
+    """All that changes. Steps are counted from the run's start."""
+
+    step: int = 0
+    mark: float = math.nan  # smoothed loss of the last progress worth the name …
+    marked: int = 0  # … and when it was made
+    wait: float = 0.0  # steps without progress that call for a kick; doubles when one fails
+    failures: int = 0
+    active: bool = False
+    started: int = 0
+    level: float = 0.0  # smoothed loss before the kick
+    rate: float = 0.0  # peak rate before the kick
+    peak: float = 0.0  # highest smoothed loss during it
+    excess: int = 0  # steps in a row above the bounds of harm
+    cooling: bool = False
+    cool_start: int = 0
+    cool_end: int = 0
+    cool_from: float = 0.0  # log rate
+    cool_to: float = 0.0
+
+
+class Kick:
+    """Decides when to kick, follows the kick, and cools after it.
+
+    Parameters
+    ----------
+    pace : float
+        How many times faster than the reference this run moves.
+    total_steps : int or None
+        The horizon, if it is known: a kept kick cools until .8 of it.
+    reference_steps : float
+        The horizon assumed for the time of kicks where none is known.
+    """
+
+    WAIT = 40.0
+    EARLY = 0.2
+    """Share of the run in which kicks may start. Later there is more to lose, and too little time to cool."""
+    MOST_FAILURES = 3
+    PROGRESS_ERRORS = 2.8
+    PROGRESS_SHARE = 0.01
+    """Progress is a fall beyond this many standard errors and this share of all gained so far."""
+    SMALL_FLOOR = 0.01
+    """Stuck rather than finished: the noise floor is below this share of what was gained (or of one loss's
+    noise where nothing was)."""
+    STEEP = 0.4
+    """Slow average of κ above which the curvature, not a lack of rate, is what ends progress."""
+    FEW_ERRORS = 2.0
+    """Standard errors of |G|² below which the gradient holds no signal."""
+    NO_SIGNAL = 0.3
+    """Displacement signal below which a larger rate is not simply wanted."""
+    GROWTH = 0.05
+    MOST = 30.0
+    LOWER_ERRORS = 4.0
+    """Lower ground is a fall below the old level by this many standard errors and by …"""
+    LOWER_SHARE = 0.5
+    """… this share of the rise on the way."""
+    PATIENCE = 30.0
+    """Steps above first loss + all gained before the kick is taken back."""
+    EXPLOSION = 10.0
+    """|ḡ|² above this many times its largest so far takes the kick back at once."""
+    BACK = 100.0
+    """Steps of cooling after a kick that failed; three times as many after one that found nothing."""
+    KEPT_SHARE = 0.8
+    KEPT_STEPS = 1000.0
+
+    def __init__(self, pace: float, total_steps: int | None, reference_steps: float) -> None:
+        self._pace = pace
+        self._total_steps = total_steps
+        self._latest = self.EARLY * (total_steps or reference_steps)
+        self.state = _State(wait=self.WAIT / pace)
+
+    @property
+    def active(self) -> bool:
+        """Whether a kick is under way."""
+        return self.state.active
+
+    @property
+    def cooling(self) -> bool:
+        """Whether the rate is coming down from a kick."""
+        return self.state.cooling
+
+    def wanted(
+        self,
+        step: int,
+        level: LossLevel,
+        gradient: GradientLevel,
+        curvature: StepCurvature,
+        view: _View,
+        rate: float,
+    ) -> bool:
+        """Whether the run is stuck, early enough, where noise does not explain it."""
+        s = self.state
+        s.step = step
+        progress = max(self.PROGRESS_ERRORS * level.standard_error, self.PROGRESS_SHARE * level.fall)
+        if math.isnan(s.mark):
+            s.mark, s.marked = level.value, step
+        if level.value < s.mark - progress:
+            s.mark, s.marked = level.value, step
+        if s.cooling or s.failures >= self.MOST_FAILURES or step >= self._latest:
+            return False
+        gained = max(level.fall, level.noise)
+        promise = rate * gradient.signal * self.WAIT / self._pace
+        return (
+            step - s.marked > s.wait
+            and view.floor <= self.SMALL_FLOOR * gained
+            and curvature.steep > self.STEEP
+            and view.signal < self.NO_SIGNAL
+            and (gradient.significance() < self.FEW_ERRORS or promise < 1e-3 * gained)
+        )
+
+    def start(self, rate: float, level: LossLevel) -> None:
+        """Begin a kick from this rate and level."""
+        s = self.state
+        s.active, s.started, s.excess = True, s.step, 0
+        s.rate, s.level, s.peak = rate, level.value, level.value
+
+    def follow(
+        self, rate: float, squared_norm: float, level: LossLevel, gradient: GradientLevel
+    ) -> tuple[float, Reason]:
+        """Return the next peak rate of the kick, and whether it goes on, is kept, or is taken back."""
+        s = self.state
+        s.step += 1
+        s.peak = max(s.peak, level.value)
+        bound = level.first + level.fall + 3.0 * level.standard_error
+        s.excess = s.excess + 1 if level.value > bound else 0
+        if squared_norm > self.EXPLOSION * gradient.largest:
+            self._fail()
+            return s.rate, Reason.KICK_TAKEN_BACK
+        if s.excess > self.PATIENCE / self._pace:
+            self._fail()
+            self._cool(max(0.5 * rate, s.rate), self.BACK / self._pace)
+            return rate, Reason.KICK_TAKEN_BACK
+        if level.value < s.level - max(
+            self.LOWER_ERRORS * level.standard_error, self.LOWER_SHARE * (s.peak - s.level)
+        ):
+            return rate, self._keep(rate)
+        if s.step - s.started > (3.0 * self.WAIT + math.log(self.MOST) / self.GROWTH) / self._pace:
+            self._fail()
+            self._cool(rate, 3.0 * self.BACK / self._pace)
+            return rate, Reason.KICK_TAKEN_BACK
+        if rate < self.MOST * s.rate:
+            rate *= math.exp(min(self._pace * self.GROWTH, math.log(2.0)))
+        return rate, Reason.KICK
+
+    def _keep(self, rate: float) -> Reason:
+        s = self.state
+        s.active, s.mark = False, math.nan
+        end = self.KEPT_SHARE * self._total_steps if self._total_steps else s.step + self.KEPT_STEPS
+        self._cool(rate, max(end - s.step, 1.0))
+        return Reason.KICK_KEPT
+
+    def _fail(self) -> None:
+        s = self.state
+        s.active, s.mark = False, math.nan
+        s.failures += 1
+        s.wait *= 2.0
+
+    def _cool(self, rate: float, steps: float) -> None:
+        """Plan a geometric descent to the rate before the kick."""
+        s = self.state
+        s.cooling, s.cool_start, s.cool_end = True, s.step, s.step + max(int(steps), 1)
+        s.cool_from, s.cool_to = math.log(rate), math.log(s.rate)
+
+    def cool(self, rate: float) -> float:
+        """Return the peak rate of this step of the descent; the last step ends it."""
+        s = self.state
+        if s.step >= s.cool_end:
+            s.cooling, s.mark = False, math.nan
+            return rate
+        share = (s.step - s.cool_start) / (s.cool_end - s.cool_start)
+        return math.exp(s.cool_from + (s.cool_to - s.cool_from) * share)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state as plain numbers."""
+        return asdict(self.state)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take the state of `state_dict` exactly."""
+        self.state = _State(**state)

@@ -1,0 +1,203 @@
+"""The running measurements behind the default policy: plain numbers, updated once a step.
+
+Each is one small slotted record, so that saving and resuming a run is copying numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from nalr.moments import Moments
+
+
+@dataclass(slots=True)
+class StepCurvature:
+    """How far along the parabola of its line a step goes: κ = 1 is the line minimum, 2 the edge of stability.
+
+    With plain SGD and a fresh batch, ⟨ḡₜ, ḡₜ₋₁⟩ estimates the slope at the end of the last step and
+    Q = |ḡₜ₋₁|² − tr Σ/B the slope at its start, both without bias, so their difference over η is
+    GᵀHG + tr(HΣ)/B, and κ = η · average(Q − p)/average(|ḡ|² η). One row a step leaves Q unknown; |ḡ|² stands
+    for it then, which makes κ an upper bound.
+    """
+
+    change: float = 0.0  # average of Q − ⟨ḡ, ḡ before⟩
+    length: float = 0.0  # average of |ḡ before|² · its rate
+    steep: float = 0.0  # slow average of κ, within [−1, 3]
+    signal: float = math.nan  # Q of the step before
+    squared_norm: float = math.nan  # |ḡ|² of the step before
+    overshot: bool = False  # the last step ended further up the other side than it began on this
+    loss_change: float = 0.0  # of the last step, by the trapezoid of its two slopes: no loss needed
+
+    DECAY = 0.8
+    SLOW_DECAY = 0.97
+    PLAIN = 1e-3
+    """A step is plain SGD when |step|² is (η|ḡ|)² to this share; else its own noise is not known, nor κ."""
+
+    def update(self, moments: Moments, lr: float) -> None:
+        """Take in the step that led here, made with `lr`."""
+        self.overshot = False
+        self.loss_change = 0.0
+        product = moments.step_product
+        if math.isnan(product) or math.isnan(self.signal):
+            return
+        expected = lr * lr * self.squared_norm
+        if not abs(moments.step_squared_norm - expected) <= self.PLAIN * expected:
+            self.change = self.length = 0.0
+            self.loss_change = -product
+            return
+        slope = product / lr if lr > 0.0 else 0.0
+        keep = self.DECAY
+        self.change = keep * self.change + (1.0 - keep) * (self.signal - slope)
+        self.length = keep * self.length + (1.0 - keep) * self.squared_norm * lr
+        self.overshot = slope < -self.squared_norm
+        self.loss_change = -0.5 * lr * (self.signal + slope)
+
+    def reach(self, lr: float) -> float:
+        """Return κ of a step at `lr`; 0 while unknown."""
+        return lr * self.change / self.length if self.length > 0.0 else 0.0
+
+    def remember(self, moments: Moments, reach: float) -> None:
+        """Keep what the next step needs of this one."""
+        self.steep = self.SLOW_DECAY * self.steep + (1.0 - self.SLOW_DECAY) * min(max(reach, -1.0), 3.0)
+        self.squared_norm = moments.mean_squared_norm
+        self.signal = moments.signal if moments.num_rows > 1 else moments.mean_squared_norm
+
+
+@dataclass(slots=True)
+class LossLevel:
+    """The smoothed loss against its best and its first, in units of its own noise; blind to a constant.
+
+    A rise counts only as far as the steps can have caused it: `attributed` follows the same rise through
+    the gradients' own account of each step, which knows nothing of the loss's noise.
+    """
+
+    value: float = math.nan  # moving average of the loss
+    first: float = math.nan
+    best: float = math.nan
+    previous: float = math.nan
+    squares: float = 0.0  # average of half the squared differences: the noise of one loss
+    weight: float = 0.0  # of that average
+    account: float = 0.0  # Σ loss changes by the gradients
+    attributed: float = 0.0  # moving average of `account`, with the loss's own lag
+    attributed_best: float = 0.0  # the same when `best` was reached
+    count: int = 0
+
+    DECAY = 0.9
+    NOISE_DECAY = 0.95
+    OUTLIER = 25.0
+    """A squared difference counts at most this many times the average: one spike is not the noise."""
+
+    def update(self, loss: float, change: float) -> None:
+        """Take in a loss and the gradients' account of the change since the last."""
+        self.count += 1
+        self.account += change
+        if self.count == 1:
+            self.value = self.first = self.best = self.previous = loss
+            return
+        square = 0.5 * (loss - self.previous) ** 2 if abs(loss - self.previous) < 1e150 else math.inf
+        if self.count > 20 and self.squares > 0.0:
+            square = min(square, self.OUTLIER * self.squares / self.weight)
+        if math.isfinite(square):
+            self.squares = self.NOISE_DECAY * self.squares + (1.0 - self.NOISE_DECAY) * square
+            self.weight = self.NOISE_DECAY * self.weight + (1.0 - self.NOISE_DECAY)
+        self.previous = loss
+        self.value = self.DECAY * self.value + (1.0 - self.DECAY) * loss
+        self.attributed = self.DECAY * self.attributed + (1.0 - self.DECAY) * self.account
+        if self.value < self.best:
+            self.rebase()
+
+    def rebase(self, rise: float = 0.0) -> None:
+        """Measure rises from here on against the present level less `rise`."""
+        self.best = self.value - rise
+        self.attributed_best = self.attributed - rise
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of one loss."""
+        return math.sqrt(self.squares / self.weight) if self.weight > 0.0 else 0.0
+
+    @property
+    def standard_error(self) -> float:
+        """Standard error of `value`, were the losses independent."""
+        return self.noise * math.sqrt((1.0 - self.DECAY) / (1.0 + self.DECAY))
+
+    @property
+    def fall(self) -> float:
+        """What the run has gained so far."""
+        return max(self.first - self.best, 0.0)
+
+
+@dataclass(slots=True)
+class DisplacementSignal:
+    """Would the run so far have ended lower with another rate? From h = ⟨ḡ, x₀ − (x + x̄)/2⟩.
+
+    Along slow directions h is −dL/d log η of the whole run; along fast ones it falls by the noise floor.
+    At most twice the floor may be held against the present rate: the rest is the past's. The average is
+    bounded, not its terms: clamping each step first would bend the noise upwards.
+    """
+
+    mean: float = 0.0
+    square: float = 0.0
+    steps: int = 0
+
+    DECAY = 0.9
+    FLOORS = 2.0
+
+    def update(self, product: float, floor: float) -> float:
+        """Take in h; return the signal in about [−1, 1]: above 0 a larger rate would have been better."""
+        self.steps += 1
+        if math.isfinite(product):
+            self.mean = self.DECAY * self.mean + (1.0 - self.DECAY) * product
+            self.square = self.DECAY * self.square + (1.0 - self.DECAY) * min(product * product, 1e300)
+        if not self.square > 0.0:
+            return 0.0
+        bounded = max(self.mean, -self.FLOORS * floor * (1.0 - self.DECAY**self.steps))
+        return bounded / math.sqrt(self.square)
+
+    def reset(self) -> None:
+        """Forget the past, but not its length."""
+        self.mean = self.square = 0.0
+
+
+@dataclass(slots=True)
+class GradientLevel:
+    """The size of |ḡ|², and whether its signal can be told from zero."""
+
+    squares: float = 0.0  # average of |ḡ|²
+    weight: float = 0.0
+    largest: float = 0.0  # outside kicks
+    signal: float = 0.0  # slow average of the unbiased |G|²
+    spread: float = 0.0  # slow average of its squared deviation
+    steps: int = 0
+
+    DECAY = 0.98
+    OUTLIER = 16.0
+    """|ḡ|² counts at most this many times the average."""
+    SIGNAL_RATE = 0.03
+
+    def update(self, moments: Moments) -> None:
+        """Take in one step's signal; `remember` takes its size, after the decision."""
+        self.steps += 1
+        value = moments.signal if moments.num_rows > 1 else moments.mean_squared_norm
+        deviation = value - self.signal
+        self.signal += self.SIGNAL_RATE * deviation
+        kept = value - self.signal
+        self.spread += self.SIGNAL_RATE * (min(kept * kept, 1e300) - self.spread)
+
+    def significance(self) -> float:
+        """Return the averaged signal in its standard errors."""
+        error = math.sqrt(0.5 * self.SIGNAL_RATE * self.spread)
+        return self.signal / error if error > 0.0 else (math.inf if self.signal > 0.0 else 0.0)
+
+    def typical(self, squared_norm: float) -> float:
+        """Return the average |ḡ|² of the steps before; of this one if there are none."""
+        return self.squares / self.weight if self.weight > 0.0 else squared_norm
+
+    def remember(self, squared_norm: float, in_kick: bool) -> None:
+        """Take in one step's |ḡ|²."""
+        capped = min(squared_norm, self.OUTLIER * self.typical(squared_norm))
+        if not in_kick:
+            self.largest = max(self.largest, squared_norm)
+        self.squares = self.DECAY * self.squares + (1.0 - self.DECAY) * capped
+        self.weight = self.DECAY * self.weight + (1.0 - self.DECAY)
