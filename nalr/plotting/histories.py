@@ -52,7 +52,8 @@ def _read(history: Any, name: str) -> History:
         )
     for column in REQUIRED:
         if column not in columns:
-            raise ValueError(f"{name} must have the columns step, loss and lr, got {', '.join(columns)}.")
+            given = ", ".join(map(str, columns)) or "none"
+            raise ValueError(f"{name} must have the columns step, loss and lr, got {given}.")
     length = len(columns["step"])
     if length == 0:
         raise ValueError(f"{name} must have at least one step, got none.")

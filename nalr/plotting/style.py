@@ -35,7 +35,9 @@ def legend_below(ax: Axes) -> None:
     """Put the legend under the x label, where it covers no data; "best" searches all data and may be slow."""
     handles, labels = ax.get_legend_handles_labels()
     if handles:
-        columns = min(len(handles), 4 if sum(map(len, labels)) <= 40 else 3)  # no wider than the axes
+        # About 80 letters fit under the axes, and a handle with its gaps takes the room of 9. Wider than the
+        # axes, the legend would squeeze them.
+        columns = max(1, min(len(handles), 4, 80 // (9 + max(map(len, labels)))))
         ax.legend(
             handles,
             labels,
