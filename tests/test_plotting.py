@@ -32,6 +32,7 @@ def draw(*arguments, **settings):
 
 
 def render(figure):
+    figure.set_layout_engine("none")  # half of the time; `test_nothing_is_cut_off` has the layout
     figure.savefig(io.BytesIO(), format="png", dpi=50)
 
 
@@ -441,6 +442,8 @@ class TestTrainingCurves:
         axes = figure.subplots(3, 1)
         assert plot_training_curves(history(), axes=axes) is figure
         assert all(ax.lines for ax in axes)
+        parts = figure.subfigures(1, 2)
+        assert plot_training_curves(history(), axes=parts[0].subplots(3, 1)) is figure
         alone = Figure().subplots()
         nothing = np.full(10, np.nan)
         assert plot_training_curves(history(lr=nothing, noise_scale=None), axes=alone) is alone.figure
@@ -495,7 +498,7 @@ def test_no_pyplot_and_no_display_are_needed():
 def test_nothing_is_cut_off(picture):
     long_name = "stochastic gradient descent with momentum"
     if picture == "contours":
-        figure = draw(
+        figure = visualize_landscape(
             create_noisy_landscape(2), {f"{long_name} {j}": [[1.0, 1.0], [j, 0.5]] for j in range(4)}
         ).figure
     else:

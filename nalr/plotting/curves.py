@@ -82,9 +82,7 @@ def plot_training_curves(
         draw(ax, runs, log_loss)
         ax.grid(alpha=0.25)
     where[-1].set_xlabel("step")
-    figure = where[0].get_figure(root=True)
-    assert figure is not None  # axes that were removed from their figure
-    return figure
+    return where[0].figure.figure  # the whole figure also where the axes are in a subfigure
 
 
 def _new_axes(heights: Sequence[float]) -> list[Axes]:

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
-from matplotlib.ticker import LogFormatterSciNotation, LogLocator, MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from nalr import _checks
@@ -191,11 +191,11 @@ def _draw_contours(ax: Axes, axes: Array, values: Array, relief: Relief, *, colo
             low, high = low - 0.5, high + 0.5
         levels, norm = np.linspace(low, high, LEVELS), Normalize(low, high)
     drawn = ax.contourf(*axes, np.ma.masked_invalid(values), levels=levels, norm=norm, cmap=style.SEQUENTIAL)
-    if not colorbar or ax.figure is None:
+    if not colorbar:
         return
     bar = ax.figure.colorbar(drawn, ax=ax, label=relief.label + (" (log scale)" if relief.log else ""))
     if relief.log:
-        bar.set_ticks(LogLocator(numticks=9), format=LogFormatterSciNotation())
+        bar.set_ticks(LogLocator(numticks=9))
         bar.ax.minorticks_off()
     else:
         bar.set_ticks(MaxNLocator(7))
