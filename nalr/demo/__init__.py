@@ -1,0 +1,1 @@
+"""The demonstration: nalr beside hand-tuned learning rates on three problems, as a table and as pictures."""

@@ -1,0 +1,103 @@
+"""The demo's pictures: the rugged surface with the ways over it, and the curves of every problem."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from nalr.bench.problems import LandscapeProblem
+from nalr.bench.runs import RUNAWAY, Curves
+from nalr.demo.comparisons import BUMP_PERIOD, CONSTANT, NALR_SMALL, SMALL, Outcome
+from nalr.plotting import plot_training_curves, visualize_landscape
+
+Array = NDArray[np.float64]
+NewFigure = Callable[[float, float], Figure]
+REACH = 5.4  # half the side of the drawn square: the starts are within 4.8
+
+
+def plain_figure(width: float, height: float) -> Figure:
+    """Return a figure of that size in inches that pyplot does not know of."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def draw_all(outcomes: Sequence[Outcome], new_figure: Array = NDArray[np.float64]
+NewFigure = plain_figure) -> dict[str, Figure]:
+    """Return the demo's figures by name.
+
+    Parameters
+    ----------
+    outcomes : sequence of Outcome
+        What was measured, one for each problem.
+    new_figure : callable
+        Makes an empty figure of a width and height in inches.
+
+    Returns
+    -------
+    dict of str to Figure
+        The surface and the adaptive run on it for each problem with bumps, and curves for every problem.
+    """
+    figures: dict[str, Figure] = {}
+    for outcome in outcomes:
+        problem = outcome.comparison.problem
+        if isinstance(problem, LandscapeProblem) and problem.basin is not None:
+            figures[f"{problem.name}-surface"] = draw_surface(outcome, problem, new_figure(16.0, 6.0))
+            figures[f"{problem.name}-nalr"] = draw_adaptation(outcome, new_figure(9.0, 7.0))
+        figures[f"{problem.name}-curves"] = draw_curves(outcome, new_figure(10.0, 6.4))
+    return figures
+
+
+def draw_surface(outcome: Outcome, problem: LandscapeProblem, figure: Figure) -> Figure:
+    """Draw the surface, what is left of it at the scale of its bumps, and the ways of three methods."""
+    raw, smooth, ways = figure.subplots(1, 3)
+    paths = {label: curves_of(outcome, label).trajectory for label in (SMALL, CONSTANT, NALR_SMALL)}
+    shown: dict[str, Any] = {"bounds": (-REACH, REACH), "resolution": 301}
+    visualize_landscape(problem.landscape, ax=raw, **shown)
+    visualize_landscape(problem.landscape, ax=smooth, smoothing=0.5 * BUMP_PERIOD, **shown)
+    visualize_landscape(problem.landscape, paths, ax=ways, **shown)  # type: ignore[arg-type]
+    raw.set_title("The loss: a bowl full of local minima")
+    smooth.set_title(f"The same, smoothed over {0.5 * BUMP_PERIOD:.2f}, half a bump")
+    ways.set_title(f"Where the methods went in {problem.num_steps} steps")
+    return figure
+
+
+def draw_curves(outcome: Outcome, figure: Figure) -> Figure:
+    """Draw full loss and learning rate of every method, on the first seed."""
+    problem, seed = outcome.comparison.problem, outcome.comparison.seeds[0]
+    axes = figure.subplots(2, 1, sharex=True, height_ratios=(3.0, 2.0))
+    runs = {label: _full_loss_columns(curves_of(outcome, label)) for label in outcome.methods}
+    plot_training_curves(runs, axes=axes, log_loss=True)
+    axes[0].set_title("")  # the default says minibatch loss; this is the full one
+    axes[0].set_title(f"{problem.title}: full loss, seed {seed}", loc="left", fontsize="medium")
+    axes[0].set_ylabel("full loss")
+    return figure
+
+
+def draw_adaptation(outcome: Outcome, figure: Figure) -> Figure:
+    """Draw what nalr saw and did when it was started too small: loss, rate with its reasons, noise."""
+    axes = figure.subplots(3, 1, sharex=True, height_ratios=(3.0, 2.0, 2.0))
+    plot_training_curves(curves_of(outcome, NALR_SMALL).history, axes=axes)
+    figure.suptitle(f"{outcome.comparison.problem.title}: {NALR_SMALL}")
+    return figure
+
+
+def curves_of(outcome: Outcome, label: str) -> Curves:
+    """Return the curves of a method's example."""
+    curves = outcome.methods[label].example.curves
+    if curves is None:
+        raise ValueError(f"The example of {label!r} must be recorded.")
+    return curves
+
+
+def drawable(losses: Array) -> Array:
+    """Return full losses (K,) for a logarithmic axis: nan where they are not positive, or ran away."""
+    shown = (losses > 0.0) & (losses < RUNAWAY * losses[:1])
+    return np.where(shown, losses, np.nan)
+
+
+def _full_loss_columns(curves: Curves) -> dict[str, Any]:
+    steps = curves.full_loss_steps
+    return {"step": steps, "loss": drawable(curves.full_losses), "lr": curves.lrs[steps]}
