@@ -1,2 +1,43 @@
-"""nalr: the learning rate that measures before it moves."""
+"""nalr: the learning rate that measures before it moves.
+
+Public names are loaded when first used: importing the package loads neither Numba nor Matplotlib.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nalr._checks import NoiseWarning as NoiseWarning
+    from nalr.controller import NoiseAdaptiveLR as NoiseAdaptiveLR
+    from nalr.landscapes import create_noisy_landscape as create_noisy_landscape
+    from nalr.moments import Moments as Moments
+    from nalr.noise import NoiseEstimator as NoiseEstimator
+    from nalr.noise_reading import NoiseReading as NoiseReading
+    from nalr.smoothing import LossReading as LossReading
+    from nalr.smoothing import LossSmoother as LossSmoother
+
 __version__ = "0.1.0"
+
+_HOMES = {
+    "LossReading": "nalr.smoothing",
+    "LossSmoother": "nalr.smoothing",
+    "Moments": "nalr.moments",
+    "NoiseAdaptiveLR": "nalr.controller",
+    "NoiseEstimator": "nalr.noise",
+    "NoiseReading": "nalr.noise_reading",
+    "NoiseWarning": "nalr._checks",
+    "create_noisy_landscape": "nalr.landscapes",
+}
+
+__all__ = [*_HOMES, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its home."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

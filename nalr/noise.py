@@ -397,6 +397,11 @@ class NoiseEstimator:
     # -- readings -----------------------------------------------------------------------------------
 
     @property
+    def dimension(self) -> int | None:
+        """D, once it is known."""
+        return self._state.dimension
+
+    @property
     def total_variance(self) -> float:
         """The averaged tr Σ of the steps that have ended, without an interval: a few flops; nan at first."""
         return self._ended().second

@@ -129,7 +129,7 @@ class NoiseAdaptive(Policy):
             for f in fields(NoiseAdaptiveSettings)
             if getattr(self.settings, f.name) != f.default
         ]
-        return f"NoiseAdaptive({f'NoiseAdaptiveSettings({", ".join(changed)})' if changed else ''})"
+        return f"NoiseAdaptive(NoiseAdaptiveSettings({', '.join(changed)}))" if changed else "NoiseAdaptive()"
 
     def begin(
         self, base_lr: float, min_lr: float, max_lr: float, total_steps: int | None, cooldown: int
@@ -288,7 +288,7 @@ class NoiseAdaptive(Policy):
         return Reason.CUT
 
     def _at_floor(self, view: View) -> bool:
-        """Whether noise explains the level: no slope that can be told from zero, and a floor above what it takes."""
+        """Whether noise explains the level: no certain slope, and a floor above what any slope would take."""
         c, s = self.settings, self._state
         count = self._trend.state.count
         if count < s.window:
@@ -323,8 +323,12 @@ class NoiseAdaptive(Policy):
         return reason
 
     def _room(self, view: View) -> float:
-        """Return how much of a growth κ allows, in [0, 1]."""
-        return min(max(1.0 - view.reach / self.settings.room, 0.0), 1.0)
+        """Return how much of a growth κ allows, in [0, 1]: the larger of its quick and its slow average.
+
+        The quick one alone lets the rate slip upwards through its own noise; networks die of that.
+        """
+        reach = max(view.reach, self._curvature.steep)
+        return min(max(1.0 - reach / self.settings.room, 0.0), 1.0)
 
     def _scale(self, log_factor: float) -> None:
         """Multiply the rate, at this run's pace."""

@@ -1,0 +1,396 @@
+"""The controller: gradients and loss in, learning rate out, with a record of what and why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from numpy.typing import ArrayLike
+
+from nalr import _checks
+from nalr.history import History
+from nalr.moments import Moments
+from nalr.noise import NoiseEstimator
+from nalr.noise_reading import NoiseReading
+from nalr.path import Path
+from nalr.policies.base import Decision, Evidence, Policy, Reason
+from nalr.policies.noise_adaptive import NoiseAdaptive
+from nalr.rows import RowAccumulator
+from nalr.smoothing import LossSmoother
+
+RANGE = 1e6
+"""Default bounds: base_lr / 10⁶ to base_lr · 10⁶. Wide on purpose: the base rate may be wrong by powers of
+ten, and an anneal must still end far below the right one."""
+
+MEMORY = 0.95
+"""Memory of the noise average by default: about 20 steps, short enough to follow a run."""
+
+BAND_EVERY = 16
+"""Steps between two intervals of the noise scale in the history; they take longer than a decision."""
+
+
+class _State(NamedTuple):
+    """What changes besides the parts that keep their own state."""
+
+    step: int = 0  # calls so far
+    lr: float = math.nan  # the answer to the last of them
+    applied_lr: float = 0.0  # the rate of the step that led to the next call; 0 where none can be told
+    skipped: int = 0  # calls in a row that were not finite
+    nonfinite: int = 0  # values that were not finite, losses among them
+    band: tuple[float, float] = (math.nan, math.nan)
+
+
+class NoiseAdaptiveLR:
+    """A learning rate from measurements: gradient noise, smoothed loss, curvature along the step.
+
+    Call `get_adapted_lr` once a step with the rows of gradients and the loss, and use the rate that it
+    returns for that step. Any base rate within a few powers of ten will do.
+
+    Parameters
+    ----------
+    base_lr : float
+        The rate to start from; positive. It is the answer to the first call, unless η|ḡ|² would exceed
+        half of the loss, a step beyond any minimum of a loss that ends near zero.
+    min_lr, max_lr : float, optional
+        Bounds of the rate, positive; base_lr/10⁶ and base_lr·10⁶ by default: wide, because the point is to
+        repair a wrong `base_lr`.
+    total_steps : int, optional
+        The number of steps, if known: a cosine anneal to zero is then planned to end there. Without it, the
+        rate is annealed when the measurements say so.
+    alpha : float
+        Memory of the smoothed loss in the history, in [0, 1). The policy keeps its own.
+    cooldown : int
+        Steps without a change after a cut; at least 0.
+    estimator : NoiseEstimator, optional
+        Where the noise is averaged; one that remembers about 20 steps by default.
+    smoother : LossSmoother, optional
+        Where the loss is smoothed for the record; `LossSmoother(alpha)` by default.
+    policy : Policy, optional
+        What decides; `nalr.policies.NoiseAdaptive()` by default.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where a setting is outside its range.
+
+    Notes
+    -----
+    Memory: four D-vectors of float64 (mean gradient, last step, displacement, its running mean). Cost: one
+    pass over the rows and one over four vectors, and some tens of microseconds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nalr import NoiseAdaptiveLR
+    >>> rng = np.random.default_rng(0)
+    >>> params = np.array([3.0, -2.0])
+    >>> adaptive = NoiseAdaptiveLR(base_lr=0.001, total_steps=300)
+    >>> for _ in range(300):
+    ...     gradients = params + rng.normal(size=(16, 2))      # of ½|x|², 16 noisy samples
+    ...     loss = 0.5 * params @ params
+    ...     params = params - adaptive.get_adapted_lr(gradients, loss) * gradients.mean(axis=0)
+    >>> bool(np.abs(params).max() < 0.1)
+    True
+    """
+
+    def __init__(
+        self,
+        base_lr: float,
+        min_lr: float | None = None,
+        max_lr: float | None = None,
+        *,
+        total_steps: int | None = None,
+        alpha: float = 0.9,
+        cooldown: int = 20,
+        estimator: NoiseEstimator | None = None,
+        smoother: LossSmoother | None = None,
+        policy: Policy | None = None,
+    ) -> None:
+        self.base_lr = _checks.positive("base_lr", base_lr)
+        self.min_lr = _default_bound("min_lr", min_lr, self.base_lr / RANGE)
+        self.max_lr = _default_bound("max_lr", max_lr, self.base_lr * RANGE)
+        if not self.min_lr <= self.base_lr <= self.max_lr:
+            raise ValueError(
+                f"`base_lr` must be within [min_lr, max_lr] = [{self.min_lr!r}, {self.max_lr!r}], "
+                f"got {self.base_lr!r}."
+            )
+        self.total_steps = None if total_steps is None else _checks.count("total_steps", total_steps, 1)
+        self.alpha = _checks.fraction("alpha", alpha)
+        self.cooldown = _checks.count("cooldown", cooldown, 0)
+        self.estimator = _part("estimator", estimator, NoiseEstimator) or NoiseEstimator(decay=MEMORY)
+        self.smoother = _part("smoother", smoother, LossSmoother) or LossSmoother(self.alpha)
+        self.policy: Policy = _part("policy", policy, Policy) or NoiseAdaptive()
+        self.history = History()
+        self._rows = RowAccumulator()
+        self._path = Path()
+        self.reset()
+
+    def __repr__(self) -> str:
+        return (
+            f"NoiseAdaptiveLR(base_lr={self.base_lr!r}, min_lr={self.min_lr!r}, max_lr={self.max_lr!r}, "
+            f"total_steps={self.total_steps!r}, alpha={self.alpha!r}, cooldown={self.cooldown!r}, "
+            f"estimator={self.estimator!r}, smoother={self.smoother!r}, policy={self.policy!r})"
+        )
+
+    def reset(self) -> None:
+        """Begin a new run with the same settings."""
+        self.estimator.reset()
+        self.smoother.reset()
+        self.policy.begin(self.base_lr, self.min_lr, self.max_lr, self.total_steps, self.cooldown)
+        self.history.reset()
+        self._rows = RowAccumulator()
+        self._path.reset()
+        self._state = _State()
+        self._decision: Decision | None = None
+
+    # -- one step -----------------------------------------------------------------------------------
+
+    def accumulate(self, row: ArrayLike, weight: float = 1.0) -> NoiseAdaptiveLR:
+        """Fold in one row of the present step's gradients; the (B, D) array need never exist.
+
+        Parameters
+        ----------
+        row : array of shape (D,)
+            One sample's gradient, or a microbatch's mean gradient.
+        weight : float
+            How many samples the row is the mean of; positive.
+
+        Returns
+        -------
+        NoiseAdaptiveLR
+            This object. `get_adapted_lr(None, loss)` then ends the step.
+        """
+        vector = _checks.vector("row", row, self._rows.dimension)
+        self._rows.add(vector, _checks.positive("weight", weight))
+        return self
+
+    def get_adapted_lr(
+        self, gradients_batch: ArrayLike | None, loss: float, params: ArrayLike | None = None
+    ) -> float:
+        """Return the learning rate to use for this step.
+
+        Parameters
+        ----------
+        gradients_batch : array of shape (B, D), or None
+            The step's gradients, one row per sample (or microbatch), all at the present parameters. None
+            where `accumulate` brought them. One row will do, but then noise is judged from the change of the
+            gradient from step to step, and `reading().source` says "steps".
+        loss : float
+            The step's loss, of the same samples.
+        params : array of shape (D,), optional
+            The parameters before the step. Without them plain SGD is assumed: x ← x − lr · mean of the rows.
+            With them any optimizer will do. Give them at every call or at none.
+
+        Returns
+        -------
+        float
+            Within [min_lr, max_lr]. After values that are not finite: never above the last rate.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where shapes or types do not fit; nothing is changed then.
+        """
+        dimension = self._rows.dimension
+        if gradients_batch is not None:
+            rows = _checks.rows("gradients_batch", gradients_batch, dimension)
+            dimension = rows.shape[1]
+        elif self._rows.num_rows == 0:
+            raise ValueError("`gradients_batch` must be given, since no row was accumulated for this step.")
+        loss = _checks.scalar("loss", loss)
+        position = None if params is None else _checks.vector("params", params, dimension)
+        if gradients_batch is not None:
+            self._rows.add_rows(rows)
+        moments = self._rows.moments()
+        if moments.usable:
+            moments = self._path.advance(
+                moments, self._rows.mean, self._state.applied_lr, position, self.policy.forgetting
+            )
+        self._rows.reset()
+        return self._decide(moments, loss)
+
+    def update_policy(self, moments: Moments, loss: float) -> float:
+        """Return the learning rate to use for a step whose sums were made elsewhere.
+
+        Parameters
+        ----------
+        moments : Moments
+            The step's sums. Without those of the path (`step_product` …) the loss and the noise decide alone.
+        loss : float
+            The step's loss.
+
+        Returns
+        -------
+        float
+            Within [min_lr, max_lr].
+
+        Examples
+        --------
+        >>> from nalr import Moments, NoiseAdaptiveLR
+        >>> adaptive = NoiseAdaptiveLR(base_lr=0.1)
+        >>> adaptive.update_policy(Moments.from_norms([1.2, 0.8], 0.9, dimension=10), loss=2.0)
+        0.1
+        """
+        if not isinstance(moments, Moments):
+            raise TypeError(f"`moments` must be a Moments record, got {type(moments).__name__}.")
+        return self._decide(moments, _checks.scalar("loss", loss))
+
+    def _decide(self, moments: Moments, loss: float) -> float:
+        state = self._state
+        self.estimator.update_moments(moments)
+        smoothed = self.smoother.update(loss)
+        if moments.usable and math.isfinite(loss):
+            decision = self._ask(moments, loss)
+            skipped = 0
+        else:
+            skipped = state.skipped + 1
+            decision = self._skip(skipped, moments, loss)
+        lr = decision.lr
+        self._decision = decision
+        self._state = _State(
+            state.step + 1,
+            lr,
+            lr if moments.usable else 0.0,
+            skipped,
+            state.nonfinite + moments.nonfinite + (not math.isfinite(loss)),
+            self._band(state),
+        )
+        self._record(state.step, loss, smoothed)
+        return lr
+
+    def _ask(self, moments: Moments, loss: float) -> Decision:
+        """Ask the policy, and hold its answer within the bounds."""
+        noise = self.estimator.total_variance / moments.total_weight
+        decision = self.policy.decide(
+            Evidence(self._state.step, loss, self._state.applied_lr, moments, noise)
+        )
+        if self.min_lr <= decision.lr <= self.max_lr:
+            return decision
+        finite = decision.lr if not math.isnan(decision.lr) else self._last_lr()
+        return Decision(min(max(finite, self.min_lr), self.max_lr), Reason.BOUND, decision.evidence)
+
+    def _skip(self, repeated: int, moments: Moments, loss: float) -> Decision:
+        lr = max(min(self.policy.skip(self._last_lr(), repeated), self._last_lr()), self.min_lr)
+        evidence = {
+            "nonfinite_gradients": float(moments.nonfinite),
+            "loss": loss,
+            "in_a_row": float(repeated),
+        }
+        return Decision(lr, Reason.SKIP, evidence)
+
+    def _last_lr(self) -> float:
+        return self.base_lr if math.isnan(self._state.lr) else self._state.lr
+
+    def _band(self, state: _State) -> tuple[float, float]:
+        """Return the interval of the noise scale, measured now and then."""
+        if state.step % BAND_EVERY:
+            return state.band
+        low, high = self.estimator.reading().noise_scale_interval
+        return (low, high) if math.isfinite(high) else (math.nan, math.nan)
+
+    def _record(self, step: int, loss: float, smoothed: float) -> None:
+        decision, variance = self._decision, self.estimator.total_variance
+        assert decision is not None
+        scale = math.sqrt(variance / self._dimension()) if variance >= 0.0 else math.nan
+        low, high = self._state.band
+        reach, lr = decision.evidence.get("step_reach", math.nan), decision.lr
+        self.history.append(
+            step,
+            loss,
+            smoothed,
+            lr,
+            decision.reason.value,
+            scale,
+            low,
+            high,
+            reach / lr if lr > 0.0 else math.nan,
+        )
+
+    def _dimension(self) -> int:
+        return self.estimator.dimension or 1
+
+    # -- what it knows ------------------------------------------------------------------------------
+
+    @property
+    def lr(self) -> float:
+        """The present learning rate; `base_lr` before the first call."""
+        return self._last_lr()
+
+    @property
+    def last_decision(self) -> Decision | None:
+        """The last rate with its reason and the numbers behind it; None before the first call."""
+        return self._decision
+
+    def reading(self) -> NoiseReading:
+        """Return what the gradients so far say of their noise, with intervals: see `NoiseEstimator.reading`."""
+        return self.estimator.reading()
+
+    def summary(self) -> str:
+        """Return a short text: what it did, when, why.
+
+        Examples
+        --------
+        >>> adaptive = NoiseAdaptiveLR(base_lr=0.1)
+        >>> print(adaptive.summary())
+        no steps yet; the first rate will be 0.1
+        """
+        from nalr.summary import summarize
+
+        if self._state.step == 0:
+            return f"no steps yet; the first rate will be {self.base_lr:g}"
+        return summarize(self.history, self.reading(), self._state.step, self._state.nonfinite)
+
+    # -- keeping ------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything needed to go on exactly: numbers, strings, lists, dicts and NumPy arrays."""
+        decision = self._decision
+        return {
+            "settings": repr(self),
+            "state": list(self._state),
+            "decision": None
+            if decision is None
+            else [decision.lr, decision.reason.value, dict(decision.evidence)],
+            "estimator": self.estimator.state_dict(),
+            "smoother": self.smoother.state_dict(),
+            "policy": self.policy.state_dict(),
+            "history": self.history.state_dict(),
+            "rows": self._rows.state_dict(),
+            "path": self._path.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take a state of `state_dict`: what follows is the same, bit for bit, as without the break.
+
+        Raises
+        ------
+        ValueError
+            If the state was saved under other settings; nothing is changed then.
+        """
+        saved = state.get("settings") if isinstance(state, Mapping) else type(state).__name__
+        if saved != repr(self):
+            raise ValueError(f"`state` must have been saved by {self!r}, got one of {saved!r}.")
+        *numbers, band = state["state"]
+        self._state = _State(*numbers, tuple(band))
+        decision = state["decision"]
+        self._decision = (
+            None if decision is None else Decision(decision[0], Reason(decision[1]), dict(decision[2]))
+        )
+        self.estimator.load_state_dict(state["estimator"])
+        self.smoother.load_state_dict(state["smoother"])
+        self.policy.load_state_dict(state["policy"])
+        self.history.load_state_dict(state["history"])
+        self._rows.load_state_dict(state["rows"])
+        self._path.load_state_dict(state["path"])
+
+
+def _default_bound(name: str, value: float | None, default: float) -> float:
+    return _checks.positive(name, default if value is None else value)
+
+
+def _part(name: str, value: Any, kind: type) -> Any:
+    """Return a given part if it is of its kind, None if none was given."""
+    if value is not None and not isinstance(value, kind):
+        raise TypeError(f"`{name}` must be a {kind.__name__}, got {value!r}.")
+    return value
