@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -17,6 +18,7 @@ from nalr.plotting import plot_training_curves, visualize_landscape
 Array = NDArray[np.float64]
 NewFigure = Callable[[float, float], Figure]
 REACH = 5.4  # half the side of the drawn square: the starts are within 4.8
+WIDTH = 0.5 * BUMP_PERIOD  # of the smoothing
 
 
 def plain_figure(width: float, height: float) -> Figure:
@@ -24,8 +26,7 @@ def plain_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def draw_all(outcomes: Sequence[Outcome], new_figure: Array = NDArray[np.float64]
-NewFigure = plain_figure) -> dict[str, Figure]:
+def draw_all(outcomes: Sequence[Outcome], new_figure: NewFigure = plain_figure) -> dict[str, Figure]:
     """Return the demo's figures by name.
 
     Parameters
@@ -44,23 +45,31 @@ NewFigure = plain_figure) -> dict[str, Figure]:
     for outcome in outcomes:
         problem = outcome.comparison.problem
         if isinstance(problem, LandscapeProblem) and problem.basin is not None:
-            figures[f"{problem.name}-surface"] = draw_surface(outcome, problem, new_figure(16.0, 6.0))
+            figures[f"{problem.name}-surface"] = draw_surface(outcome, problem, new_figure(15.0, 9.6))
             figures[f"{problem.name}-nalr"] = draw_adaptation(outcome, new_figure(9.0, 7.0))
         figures[f"{problem.name}-curves"] = draw_curves(outcome, new_figure(10.0, 6.4))
     return figures
 
 
 def draw_surface(outcome: Outcome, problem: LandscapeProblem, figure: Figure) -> Figure:
-    """Draw the surface, what is left of it at the scale of its bumps, and the ways of three methods."""
-    raw, smooth, ways = figure.subplots(1, 3)
-    paths = {label: curves_of(outcome, label).trajectory for label in (SMALL, CONSTANT, NALR_SMALL)}
+    """Draw the surface, what is left of it at the scale of its bumps, and below the ways of three methods."""
+    (raw, smooth, cut), ways = figure.subplots(2, 3)
+    landscape = problem.landscape
     shown: dict[str, Any] = {"bounds": (-REACH, REACH), "resolution": 301}
-    visualize_landscape(problem.landscape, ax=raw, **shown)
-    visualize_landscape(problem.landscape, ax=smooth, smoothing=0.5 * BUMP_PERIOD, **shown)
-    visualize_landscape(problem.landscape, paths, ax=ways, **shown)  # type: ignore[arg-type]
+    visualize_landscape(landscape, ax=raw, **shown)
     raw.set_title("The loss: a bowl full of local minima")
-    smooth.set_title(f"The same, smoothed over {0.5 * BUMP_PERIOD:.2f}, half a bump")
-    ways.set_title(f"Where the methods went in {problem.num_steps} steps")
+    visualize_landscape(landscape, ax=smooth, smoothing=WIDTH, **shown)
+    smooth.set_title(f"The same, smoothed over a width of {WIDTH:.2f}, half a bump")
+    _draw_cut(cut, problem)
+    for ax, label in zip(ways, (SMALL, CONSTANT, NALR_SMALL), strict=True):
+        path = curves_of(outcome, label).trajectory
+        assert path is not None  # two parameters: kept
+        visualize_landscape(landscape, {label: path}, colorbar=False, ax=ax, **shown)
+        for line in ax.lines:  # two thousand steps on top of each other, too many for the usual width
+            line.set_linewidth(0.9)
+        ax.set_title(f"{label}: ends at loss {outcome.methods[label].example.final_loss:.2g}")
+    for ax in (raw, smooth, *ways):
+        ax.set_aspect("equal")
     return figure
 
 
@@ -70,7 +79,8 @@ def draw_curves(outcome: Outcome, figure: Figure) -> Figure:
     axes = figure.subplots(2, 1, sharex=True, height_ratios=(3.0, 2.0))
     runs = {label: _full_loss_columns(curves_of(outcome, label)) for label in outcome.methods}
     plot_training_curves(runs, axes=axes, log_loss=True)
-    axes[0].set_title("")  # the default says minibatch loss; this is the full one
+    for line in axes[0].lines:
+        line.set_linewidth(1.6)
     axes[0].set_title(f"{problem.title}: full loss, seed {seed}", loc="left", fontsize="medium")
     axes[0].set_ylabel("full loss")
     return figure
@@ -96,6 +106,27 @@ def drawable(losses: Array) -> Array:
     """Return full losses (K,) for a logarithmic axis: nan where they are not positive, or ran away."""
     shown = (losses > 0.0) & (losses < RUNAWAY * losses[:1])
     return np.where(shown, losses, np.nan)
+
+
+def _draw_cut(ax: Axes, problem: LandscapeProblem) -> None:
+    """Draw the loss and its smooth along the first parameter, the others at the optimum."""
+    first = np.linspace(-REACH, REACH, 1001)
+    points = np.tile(problem.landscape.optimum, (first.size, 1))
+    points[:, 0] = first
+    ax.plot(first, problem.landscape.true_loss(points), color="#0072B2", label="true loss")
+    ax.plot(
+        first,
+        problem.landscape.smoothed_loss(points, WIDTH),
+        color="#D55E00",
+        linestyle="--",
+        linewidth=2.0,
+        label="smoothed",
+    )
+    ax.set_title("A cut through the optimum")
+    ax.set_xlabel("parameter 1")
+    ax.set_ylabel("loss")
+    ax.set_xlim(-REACH, REACH)
+    ax.legend(frameon=False, loc="upper center")
 
 
 def _full_loss_columns(curves: Curves) -> dict[str, Any]:
