@@ -15,6 +15,8 @@ from matplotlib.figure import Figure
 
 from nalr.landscapes import create_noisy_landscape
 from nalr.plotting import plot_training_curves, style, visualize_landscape
+from nalr.plotting.curves import MARKED
+from nalr.policies import Reason
 
 
 @pytest.fixture(autouse=True)
@@ -367,6 +369,15 @@ class TestTrainingCurves:
 
     def test_a_reason_at_the_first_step_is_marked(self):
         assert markers(curves(history(reason=["skip"] * 10))[1]) == {"X": [0]}
+
+    def test_every_marked_reason_is_one_that_policies_give_and_has_a_shape_of_its_own(self):
+        assert set(MARKED) <= {reason.value for reason in Reason}
+        assert len({marker for marker, _ in MARKED.values()}) == len(MARKED)
+        steps = np.arange(len(MARKED))
+        rate = curves(
+            {"step": steps, "loss": steps + 1.0, "lr": steps + 1.0, "reason": list(map(Reason, MARKED))}
+        )[1]
+        assert legend(rate) == list(MARKED)
 
     def test_ordinary_reasons_are_not_marked(self):
         rate = curves(history(reason=["ramp", "hold", "grow", "shrink", "other"] * 2))[1]

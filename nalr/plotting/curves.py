@@ -16,14 +16,19 @@ from nalr.plotting.histories import History, read_histories
 Array = NDArray[np.float64]
 Runs = dict[str, History]
 
-# Reasons that change the rate at once or hold it back, and how they are marked. Ramps, growth, shrinking and
-# holds are the rule, seen in the line itself.
+# Reasons that change the rate at once, begin a descent or hold the rate back, and how they are marked: one
+# colour a family, one shape a reason. Ramps, growth, shrinking and holds are the rule: the line shows them.
 MARKED = {
     "cut": ("v", style.VERMILLION),
+    "blow-up": ("p", style.VERMILLION),
     "kick": ("^", style.GREEN),
+    "kick kept": (">", style.GREEN),
+    "kick taken back": ("<", style.GREEN),
+    "cool": ("d", style.PURPLE),
     "anneal": ("D", style.PURPLE),
     "floor": ("s", style.ORANGE),
     "bound": ("P", style.SKY),
+    "clip": (".", style.BLACK),
     "skip": ("X", style.BLACK),
 }
 TITLE: dict[str, Any] = {"loc": "left", "fontsize": "medium"}
@@ -53,7 +58,8 @@ def plot_training_curves(
     matplotlib Figure
         The panels that have data, above one another: the loss, faint, under its smooth; the learning rate on
         a logarithmic axis; the noise scale and its interval. The rate is marked at the first step of each run
-        of steps with one of the reasons cut, kick, anneal, floor, bound or skip.
+        of steps with a reason that changes it at once or holds it back: "cut", "blow-up", "kick",
+        "kick kept", "kick taken back", "cool", "anneal", "floor", "bound", "clip" or "skip".
 
     Raises
     ------
@@ -177,7 +183,7 @@ def _draw_noise(ax: Axes, runs: Runs, _: Any) -> None:
 # What draws each panel, its height in inches, and the columns of which it needs one.
 PANELS: tuple[tuple[Callable[[Axes, Runs, Any], None], float, tuple[str, ...]], ...] = (
     (_draw_loss, 2.6, ("loss", "smoothed_loss")),
-    (_draw_rate, 1.9, ("lr",)),
+    (_draw_rate, 2.3, ("lr",)),
     (_draw_noise, 1.7, ("noise_scale",)),
 )
 
