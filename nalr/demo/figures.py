@@ -59,7 +59,7 @@ def draw_surface(outcome: Outcome, problem: LandscapeProblem, figure: Figure) ->
     visualize_landscape(landscape, ax=raw, **shown)
     raw.set_title("The loss: a bowl full of local minima")
     visualize_landscape(landscape, ax=smooth, smoothing=WIDTH, **shown)
-    smooth.set_title(f"The same, smoothed over a width of {WIDTH:.2f}, half a bump")
+    smooth.set_title(f"Smoothed over a width of {WIDTH:.2f}, half a bump")
     _draw_cut(cut, problem)
     for ax, label in zip(ways, (SMALL, CONSTANT, NALR_SMALL), strict=True):
         path = curves_of(outcome, label).trajectory
@@ -67,7 +67,7 @@ def draw_surface(outcome: Outcome, problem: LandscapeProblem, figure: Figure) ->
         visualize_landscape(landscape, {label: path}, colorbar=False, ax=ax, **shown)
         for line in ax.lines:  # two thousand steps on top of each other, too many for the usual width
             line.set_linewidth(0.9)
-        ax.set_title(f"{label}: ends at loss {outcome.methods[label].example.final_loss:.2g}")
+        ax.set_title(f"{label}\nends at loss {outcome.methods[label].example.final_loss:.2g}")
     for ax in (raw, smooth, *ways):
         ax.set_aspect("equal")
     return figure

@@ -1,0 +1,83 @@
+"""The command line: what it prints, and the exit status that scripts rely on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import nalr
+from nalr.cli import main
+
+
+def nalr_command(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "nalr", *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_version_is_printed():
+    result = nalr_command("--version")
+    assert (result.returncode, result.stdout, result.stderr) == (0, f"nalr {nalr.__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "the following arguments are required: command"),
+        (("fly",), "invalid choice: 'fly'"),
+        (("--loud",), "the following arguments are required: command"),
+        (("demo", "--loud"), "unrecognized arguments: --loud"),
+        (("demo", "--jobs", "0"), "argument --jobs: must be a whole number of at least 1, got '0'"),
+        (("demo", "--seed", "-1"), "argument --seed: must be a whole number of at least 0, got '-1'"),
+        (("demo", "--seed", "x"), "argument --seed: must be a whole number of at least 0, got 'x'"),
+    ],
+)
+def test_a_wrong_command_is_refused_in_one_line(arguments, message, capsys):
+    with pytest.raises(SystemExit) as refusal:
+        main(arguments)
+    out, err = capsys.readouterr()
+    assert refusal.value.code == 2
+    assert out == ""
+    assert message in err and err.count("\n") == 1
+
+
+def test_a_wrong_command_exits_with_2():
+    result = nalr_command("fly")
+    assert result.returncode == 2
+    assert result.stdout == "" and result.stderr.count("\n") == 1
+
+
+def test_help_names_the_demo_and_its_options(capsys):
+    for arguments, expected in ((["--help"], "demo"), (["demo", "--help"], "--interactive")):
+        with pytest.raises(SystemExit) as end:
+            main(arguments)
+        assert end.value.code == 0
+        assert expected in capsys.readouterr().out
+
+
+def test_a_start_loads_nothing_heavy():
+    code = (
+        "import sys\n"
+        "from nalr.cli import main\n"
+        "try:\n"
+        "    main(['demo', '--help'])\n"
+        "except SystemExit:\n"
+        "    pass\n"
+        "heavy = {'numpy', 'numba', 'matplotlib', 'sklearn', 'torch', 'tqdm'} & set(sys.modules)\n"
+        "sys.exit(f'loaded {heavy}' if heavy else 0)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_demo_is_run_with_the_options_given(monkeypatch):
+    seen = []
+    monkeypatch.setattr("nalr.demo.main.run", lambda options: seen.append(options) or 7)
+    assert main(["demo", "--quick", "--no-show", "--seed", "3", "--jobs", "2", "--save", "figures"]) == 7
+    (options,) = seen
+    assert (options.quick, options.no_show, options.seed, options.jobs) == (True, True, 3, 2)
+    assert str(options.save) == "figures" and not options.interactive
