@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib import pyplot
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -208,6 +209,20 @@ def test_without_a_display_one_line_says_how_to_save(monkeypatch, capsys):
     assert "No display for the figures: --save DIR writes them as PNG files.\n" in capsys.readouterr().out
     assert main(["--quick", "--jobs", "1", "--no-show"]) == 0
     assert "No display" not in capsys.readouterr().out
+
+
+def test_with_a_display_every_figure_gets_a_window(monkeypatch):
+    shown = []
+    monkeypatch.setattr(module, "comparisons", tiny)
+    monkeypatch.setattr("nalr.demo.windows.available", lambda: True)
+    monkeypatch.setattr(pyplot, "show", lambda: shown.append(len(pyplot.get_fignums())))
+    try:
+        assert main(["--quick", "--jobs", "1"]) == 0
+        assert shown == [5]
+        assert main(["--interactive"]) == 0
+        assert shown == [5, 6]
+    finally:
+        pyplot.close("all")
 
 
 def test_a_failed_claim_fails_the_demo(monkeypatch, capsys):

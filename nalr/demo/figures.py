@@ -79,7 +79,8 @@ def draw_curves(outcome: Outcome, figure: Figure) -> Figure:
     axes = figure.subplots(2, 1, sharex=True, height_ratios=(3.0, 2.0))
     runs = {label: _full_loss_columns(curves_of(outcome, label)) for label in outcome.methods}
     plot_training_curves(runs, axes=axes, log_loss=True)
-    for line in axes[0].lines:
+    legend = axes[0].get_legend()
+    for line in (*axes[0].lines, *(legend.get_lines() if legend else ())):
         line.set_linewidth(1.6)
     axes[0].set_title(f"{problem.title}: full loss, seed {seed}", loc="left", fontsize="medium")
     axes[0].set_ylabel("full loss")
@@ -130,5 +131,8 @@ def _draw_cut(ax: Axes, problem: LandscapeProblem) -> None:
 
 
 def _full_loss_columns(curves: Curves) -> dict[str, Any]:
-    steps = curves.full_loss_steps
-    return {"step": steps, "loss": drawable(curves.full_losses), "lr": curves.lrs[steps]}
+    """Return the columns at evenly spaced steps: of the last ones every single full loss is known."""
+    every = curves.full_loss_steps[:2].max()  # the first is step 0
+    even = curves.full_loss_steps % max(1, every) == 0
+    steps = curves.full_loss_steps[even]
+    return {"step": steps, "loss": drawable(curves.full_losses)[even], "lr": curves.lrs[steps]}

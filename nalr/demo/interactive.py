@@ -149,6 +149,7 @@ class Panel:
             colorbar=False,
             ax=self.surface,
         )
+        self.surface.set_aspect("equal")
         self.surface.set_title(
             "\n".join(verdict(label, run) for label, run in self.runs.items()), fontsize=10
         )
