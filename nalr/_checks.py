@@ -50,13 +50,23 @@ def count(name: str, value: Any, minimum: int) -> int:
 
 
 def scalar(name: str, value: Any) -> float:
-    """Return a loss-like `value` as a float: a number or an array of one element; may be nan or inf."""
+    """Return a loss-like `value` as a float: a number, or an array or tensor of one element.
+
+    It may be nan or inf. `item()` is asked where there is one: it reads tensors of any type and place.
+    """
     if type(value) is float:
         return value
-    array = np.asarray(value)
-    if array.size != 1 or array.dtype.kind not in "fiu":
+    number = value
+    if hasattr(value, "item"):
+        try:
+            number = value.item()
+        except (ValueError, RuntimeError):  # more than one element, as NumPy and torch say it
+            number = None
+    elif isinstance(value, (list, tuple)) and len(value) == 1:
+        number = value[0]
+    if isinstance(number, bool) or not isinstance(number, numbers.Real):
         raise TypeError(f"`{name}` must be a single real number, got {value!r}.")
-    return float(array.reshape(-1)[0])
+    return float(number)
 
 
 def rows(name: str, value: Any, dimension: int | None = None) -> NDArray[np.floating[Any]]:

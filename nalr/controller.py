@@ -19,8 +19,8 @@ from nalr.policies.noise_adaptive import NoiseAdaptive
 from nalr.rows import RowAccumulator
 from nalr.smoothing import LossSmoother
 
-RANGE = 1e6
-"""Default bounds: base_lr / 10⁶ to base_lr · 10⁶. Wide on purpose: the base rate may be wrong by powers of
+RANGE = 1e8
+"""Default bounds: base_lr / 10⁸ to base_lr · 10⁸. Wide on purpose: the base rate may be wrong by powers of
 ten, and an anneal must still end far below the right one."""
 
 MEMORY = 0.95
@@ -53,7 +53,7 @@ class NoiseAdaptiveLR:
         The rate to start from; positive. It is the answer to the first call, unless η|ḡ|² would exceed
         half of the loss, a step beyond any minimum of a loss that ends near zero.
     min_lr, max_lr : float, optional
-        Bounds of the rate, positive; base_lr/10⁶ and base_lr·10⁶ by default: wide, because the point is to
+        Bounds of the rate, positive; base_lr/10⁸ and base_lr·10⁸ by default: wide, because the point is to
         repair a wrong `base_lr`.
     total_steps : int, optional
         The number of steps, if known: a cosine anneal to zero is then planned to end there. Without it, the

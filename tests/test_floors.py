@@ -1,0 +1,119 @@
+"""Imports go down only, and the package starts light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "nalr"
+
+FLOORS = {
+    "_checks": 0,
+    "kernels": 0,
+    "intervals": 0,
+    "trend": 0,
+    "butterworth": 0,
+    "moments": 1,
+    "landscapes": 1,
+    "averages": 1,
+    "rows": 2,
+    "path": 2,
+    "noise_reading": 2,
+    "jackknife": 3,
+    "smoothing": 4,
+    "noise": 4,
+    "policies": 5,
+    "history": 6,
+    "summary": 7,
+    "controller": 8,
+    "plotting": 9,
+    "bench": 9,
+    "demo": 10,
+    "cli": 11,
+    "__main__": 12,
+    "__init__": 13,
+    "core": 13,
+    "utils": 13,
+}
+"""The ground floor is 0. A part may import parts of lower floors, and its own modules."""
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def part_of(module: str) -> str:
+    pieces = module.split(".")
+    return pieces[1] if len(pieces) > 1 else "__init__"
+
+
+def imported_parts(tree: ast.AST) -> set[str]:
+    parts = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            parts |= {
+                part_of(a.name) for a in node.names if a.name.split(".")[0] == "nalr" and a.name != "nalr"
+            }
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "nalr":
+            if node.module == "nalr":
+                parts |= {a.name for a in node.names if a.name in FLOORS}
+            else:
+                parts.add(part_of(node.module))
+    return parts
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(PACKAGE)))
+def test_imports_go_down_only(file):
+    relative = file.relative_to(PACKAGE).with_suffix("")
+    own = relative.parts[0]
+    assert own in FLOORS, f"give `{own}` a floor"
+    for part in imported_parts(ast.parse(file.read_text())):
+        if part != own:
+            assert FLOORS[part] < FLOORS[own], f"{relative} (floor {FLOORS[own]}) imports {part}"
+
+
+@pytest.mark.parametrize("library", ["torch", "matplotlib", "sklearn", "tqdm"])
+def test_foreign_libraries_stay_where_they_belong(library):
+    homes = {"matplotlib": {"plotting", "demo"}, "sklearn": {"bench"}, "tqdm": {"demo"}, "torch": set()}
+    for file in FILES:
+        for node in ast.walk(ast.parse(file.read_text())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names.append(node.module)
+            if any(name.split(".")[0] == library for name in names):
+                assert file.relative_to(PACKAGE).parts[0].removesuffix(".py") in homes[library], file
+
+
+HEAVY = ("numba", "torch", "matplotlib", "scipy", "sklearn")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import nalr",
+        "from nalr import NoiseEstimator, LossSmoother, NoiseAdaptiveLR",
+        "import nalr.core, nalr.utils",
+        "from nalr import NoiseAdaptiveLR; NoiseAdaptiveLR(base_lr=0.1)",
+    ],
+)
+def test_importing_loads_nothing_heavy(statement):
+    script = f"{statement}\nimport sys\nprint([m for m in {HEAVY!r} if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_every_public_name_can_be_had_and_unknown_ones_are_refused():
+    import nalr
+    import nalr.core
+    import nalr.utils
+
+    for module in (nalr, nalr.core, nalr.utils):
+        for name in module.__all__:
+            assert getattr(module, name) is not None
+    assert set(nalr.__all__) <= set(dir(nalr))
+    with pytest.raises(AttributeError, match="module 'nalr' has no attribute 'nonsense'"):
+        _ = nalr.nonsense
+    with pytest.raises(AttributeError, match="module 'nalr.utils' has no attribute 'nonsense'"):
+        _ = nalr.utils.nonsense

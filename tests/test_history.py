@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import csv
+
+import pytest
+
+from nalr.history import History
+
+
+def filled(steps, **settings):
+    history = History(**settings)
+    for step in range(steps):
+        history.append(
+            step, loss=float(step), smoothed_loss=0.0, lr=0.1, reason="hold" if step % 3 else "cut"
+        )
+    return history
+
+
+def test_memory_is_bounded_and_the_whole_course_is_kept():
+    history = filled(10_000, capacity=64)
+    recorded = history.to_dict()["step"]
+    assert len(history) < 64
+    assert recorded[0] == 0
+    assert recorded[-1] > 9_500
+    assert {b - a for a, b in zip(recorded, recorded[1:], strict=False)} == {history.stride}
+
+
+def test_reasons_are_counted_at_every_step_recorded_or_not():
+    assert filled(9_999, capacity=16).reason_counts == {"hold": 6666, "cut": 3333}
+
+
+def test_resume_is_exact():
+    whole, half = filled(500, capacity=32), filled(200, capacity=32)
+    resumed = History(capacity=32)
+    resumed.load_state_dict(half.state_dict())
+    for step in range(200, 500):
+        resumed.append(step, float(step), 0.0, 0.1, "hold" if step % 3 else "cut")
+    assert str(resumed.state_dict()) == str(whole.state_dict())
+
+
+def test_csv_holds_the_columns(tmp_path):
+    history = filled(5)
+    history.to_csv(tmp_path / "run.csv")
+    with open(tmp_path / "run.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["reason"] for row in rows] == history.to_dict()["reason"]
+    assert [float(row["loss"]) for row in rows] == history.to_dict()["loss"]
+
+
+@pytest.mark.parametrize(
+    ("capacity", "message"),
+    [
+        (15, "`capacity` must be a whole number of at least 16, got 15"),
+        (17, "`capacity` must be even, got 17"),
+    ],
+)
+def test_wrong_capacity_is_refused(capacity, message):
+    with pytest.raises(ValueError, match=message):
+        History(capacity=capacity)

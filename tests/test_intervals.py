@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from nalr.averages import DecayedAverages
+from nalr.intervals import fieller_interval, student_t_quantile
+
+
+@pytest.mark.parametrize("freedom", [1.0, 2.0, 2.5, 3.0, 4.3, 7.0, 15.0, 1e3, 1e13])
+@pytest.mark.parametrize("probability", [0.5, 0.8, 0.95, 0.999])
+def test_student_quantile_equals_scipy(freedom, probability):
+    exact = stats.t.ppf(0.5 + 0.5 * probability, freedom)
+    assert student_t_quantile(probability, freedom) == pytest.approx(exact, rel=2e-4)
+
+
+def test_fieller_covers_a_ratio_where_the_delta_method_does_not(rng):
+    # A denominator two standard errors from zero: the ratio's own distribution is far from Gaussian.
+    truth, hits, delta_hits, n = 3.0, 0, 0, 4000
+    for _ in range(n):
+        numerator, denominator = rng.normal(6.0, 1.0), rng.normal(2.0, 1.0)
+        low, high = fieller_interval(numerator, denominator, 1.0, 1.0, 0.0, 1.96)
+        hits += low <= truth <= high
+        ratio = numerator / denominator
+        error = 1.96 * math.sqrt(1.0 + ratio**2) / abs(denominator)
+        delta_hits += ratio - error <= truth <= ratio + error
+    sampling = 4.0 * math.sqrt(0.05 * 0.95 / n)
+    assert hits / n == pytest.approx(0.95, abs=sampling + 0.01)
+    assert delta_hits / n < hits / n
+
+
+def test_fieller_gives_only_a_lower_bound_where_the_denominator_may_be_zero():
+    low, high = fieller_interval(10.0, 1.0, 0.01, 1.0, 0.0, 2.0)
+    assert math.isinf(high)
+    assert 2.0 < low < 10.0
+    assert fieller_interval(0.1, 1.0, 1.0, 1.0, 0.0, 2.0) == (0.0, math.inf)
+    assert fieller_interval(10.0, -5.0, 0.01, 0.01, 0.0, 2.0)[1] == math.inf
+
+
+def test_averages_equal_weighted_means_at_every_length(rng):
+    decay, pairs = 0.9, rng.normal(size=(300, 2))
+    averages = DecayedAverages(decay)
+    for count, (first, second) in enumerate(pairs, start=1):
+        averages.add(first, second)
+        weights = decay ** np.arange(count)[::-1]
+        assert averages.first == pytest.approx(np.average(pairs[:count, 0], weights=weights), rel=1e-10)
+        assert averages.second == pytest.approx(np.average(pairs[:count, 1], weights=weights), rel=1e-10)
+
+
+def autoregressive(rng, correlation, size):
+    noise = rng.normal(size=size)
+    series = np.empty(size)
+    series[0] = noise[0] / math.sqrt(1.0 - correlation**2)
+    for t in range(1, size):
+        series[t] = correlation * series[t - 1] + noise[t]
+    return series
+
+
+@pytest.mark.parametrize(("correlation", "lowest"), [(0.0, 0.91), (0.9, 0.86)])
+def test_block_intervals_cover_on_correlated_steps_where_independent_ones_fail(rng, correlation, lowest):
+    decay, n, hits, independent_hits = 0.99, 500, 0, 0
+    effective = (1.0 + decay) / (1.0 - decay)
+    for _ in range(n):
+        series = autoregressive(rng, correlation, 600)
+        averages = DecayedAverages(decay)
+        for value in series:
+            averages.add(value, 0.0)
+        v = averages.covariance()
+        hits += abs(averages.first) <= student_t_quantile(0.95, v.degrees_of_freedom) * math.sqrt(v.first)
+        independent_hits += abs(averages.first) <= 1.96 * series.std() / math.sqrt(effective)
+    assert lowest <= hits / n <= 0.99
+    if correlation:
+        assert independent_hits / n < 0.6
+
+
+def test_memory_of_the_blocks_is_bounded():
+    averages = DecayedAverages(0.999)
+    for value in range(20_000):
+        averages.add(float(value), 0.0)
+    assert len(averages.state.blocks) <= 33
+
+
+def test_state_resumes_exactly(rng):
+    whole, half = DecayedAverages(0.97), DecayedAverages(0.97)
+    values = rng.normal(size=(200, 2))
+    for pair in values:
+        whole.add(*pair, (1.0, 0.1, 2.0, 3.0))
+    for pair in values[:77]:
+        half.add(*pair, (1.0, 0.1, 2.0, 3.0))
+    resumed = DecayedAverages(0.97)
+    resumed.load_state_dict(half.state_dict())
+    for pair in values[77:]:
+        resumed.add(*pair, (1.0, 0.1, 2.0, 3.0))
+    assert resumed.state == whole.state
