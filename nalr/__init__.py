@@ -10,16 +10,16 @@ if TYPE_CHECKING:
     from nalr._checks import NoiseWarning as NoiseWarning
     from nalr.controller import NoiseAdaptiveLR as NoiseAdaptiveLR
     from nalr.landscapes import create_noisy_landscape as create_noisy_landscape
+    from nalr.loss_reading import LossReading as LossReading
     from nalr.moments import Moments as Moments
     from nalr.noise import NoiseEstimator as NoiseEstimator
     from nalr.noise_reading import NoiseReading as NoiseReading
-    from nalr.smoothing import LossReading as LossReading
     from nalr.smoothing import LossSmoother as LossSmoother
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "LossReading": "nalr.smoothing",
+    "LossReading": "nalr.loss_reading",
     "LossSmoother": "nalr.smoothing",
     "Moments": "nalr.moments",
     "NoiseAdaptiveLR": "nalr.controller",

@@ -323,7 +323,7 @@ class NoiseAdaptiveLR:
         return self._decision
 
     def reading(self) -> NoiseReading:
-        """Return what the gradients so far say of their noise, with intervals: see `NoiseEstimator.reading`."""
+        """Return what the gradients so far say of their noise: see `NoiseEstimator.reading`."""
         return self.estimator.reading()
 
     def summary(self) -> str:
@@ -371,8 +371,8 @@ class NoiseAdaptiveLR:
         saved = state.get("settings") if isinstance(state, Mapping) else type(state).__name__
         if saved != repr(self):
             raise ValueError(f"`state` must have been saved by {self!r}, got one of {saved!r}.")
-        *numbers, band = state["state"]
-        self._state = _State(*numbers, tuple(band))
+        step, lr, applied_lr, skipped, nonfinite, band = state["state"]
+        self._state = _State(step, lr, applied_lr, skipped, nonfinite, tuple(band))
         decision = state["decision"]
         self._decision = (
             None if decision is None else Decision(decision[0], Reason(decision[1]), dict(decision[2]))

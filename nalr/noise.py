@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from nalr import _checks
 from nalr._checks import NoiseWarning
 from nalr.averages import DecayedAverages
+from nalr.columns import PooledColumns
 from nalr.jackknife import within_step_covariance
 from nalr.moments import Moments
 from nalr.noise_reading import NoiseReading, Seen, make_reading
@@ -33,7 +34,6 @@ class _Scalars:
     batch_size: float = 0.0  # its total weight
     previous_squared_norm: float = math.nan  # |ḡ|² of the latest usable step, and its total weight:
     previous_weight: float = math.nan  # what a one-row step is compared with
-    pooled_count: int = 0  # rows behind the per-coordinate mean and variance
 
 
 class NoiseEstimator:
@@ -112,8 +112,7 @@ class NoiseEstimator:
         self._rows = RowAccumulator()  # the latest step
         self._before = RowAccumulator()  # the one before, where a one-row step needs it
         self._within: tuple[float, float, float, float] | None = None  # of the latest step
-        self._pooled_mean: NDArray[np.float64] | None = None  # (D,)
-        self._pooled_m2: NDArray[np.float64] | None = None  # (D,)
+        self._columns = PooledColumns()  # fed with `per_coordinate` only
         self._children = {
             name: NoiseEstimator(decay=self.decay, population=self.population, confidence=self.confidence)
             for name in self.groups
@@ -225,7 +224,7 @@ class NoiseEstimator:
         self._rows.add(vector, weight)
         self._within = None
         if self.per_coordinate:
-            self._pool(vector.reshape(1, -1))
+            self._columns.update(vector.reshape(1, -1))
         for name, child in self._children.items():
             child.accumulate(vector[self.groups[name]], weight)
         return self
@@ -263,7 +262,7 @@ class NoiseEstimator:
             if alone and self._averages.state.count < 8 and self._rows.nonfinite == 0:
                 self._within = within_step_covariance(rows, self._rows, weights)
             if self.per_coordinate:
-                self._pool(rows)
+                self._columns.update(rows)
             for name, child in self._children.items():
                 child.update(rows[:, self.groups[name]], weights)
         elif self._state.closed or self._rows.num_rows == 0:
@@ -355,28 +354,10 @@ class NoiseEstimator:
         variance = change / (1.0 / moments.total_weight + 1.0 / s.previous_weight)
         return product, variance
 
-    def _pool(self, rows: NDArray[Any]) -> None:
-        """Fold rows into the mean and variance of each coordinate over all steps."""
-        from nalr.kernels import moments as kernels
-
-        if not np.isfinite(rows).all():
-            return
-        if self._pooled_mean is None or self._pooled_m2 is None:
-            self._pooled_mean, self._pooled_m2 = np.zeros(rows.shape[1]), np.zeros(rows.shape[1])
-        if len(rows) == 1:
-            kernels.welford_row(self._pooled_mean, self._pooled_m2, self._state.pooled_count, rows[0])
-        else:
-            mean, m2 = np.empty(rows.shape[1]), np.empty(rows.shape[1])
-            kernels.column_moments(mean, m2, rows)
-            kernels.merge_columns(
-                self._pooled_mean, self._pooled_m2, self._state.pooled_count, mean, m2, len(rows)
-            )
-        self._state.pooled_count += len(rows)
-
     @property
     def mean(self) -> NDArray[np.float64]:
         """Mean of each coordinate over all rows since `reset`, (D,); a copy. Needs `per_coordinate`."""
-        return self._pooled("mean")[0].copy()
+        return self._pooled("mean").mean.copy()
 
     @property
     def variance(self) -> NDArray[np.float64]:
@@ -384,15 +365,14 @@ class NoiseEstimator:
 
         Rows of different steps are pooled, so drift of the gradient counts as variance.
         """
-        m2 = self._pooled("variance")[1]
-        return m2 / max(self._state.pooled_count - 1, 1)
+        return self._pooled("variance").variance
 
-    def _pooled(self, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _pooled(self, name: str) -> PooledColumns:
         if not self.per_coordinate:
             raise ValueError(f"`{name}` must be asked of `NoiseEstimator(per_coordinate=True)`.")
-        if self._pooled_mean is None or self._pooled_m2 is None:
+        if not self._columns.count:
             raise ValueError(f"`{name}` must be asked after the first finite rows.")
-        return self._pooled_mean, self._pooled_m2
+        return self._columns
 
     # -- readings -----------------------------------------------------------------------------------
 
@@ -494,28 +474,10 @@ class NoiseEstimator:
         mine.nonfinite += theirs.nonfinite
         if mine.source == "none":
             mine.source = theirs.source
-        self._merge_pooled(other)
+        self._columns.merge(other._columns)
         for name, child in self._children.items():
             child.merge(other._children[name])
         return self
-
-    def _merge_pooled(self, other: NoiseEstimator) -> None:
-        from nalr.kernels import moments as kernels
-
-        if other._pooled_mean is None or other._pooled_m2 is None:
-            return
-        if self._pooled_mean is None or self._pooled_m2 is None:
-            self._pooled_mean, self._pooled_m2 = other._pooled_mean.copy(), other._pooled_m2.copy()
-        else:
-            kernels.merge_columns(
-                self._pooled_mean,
-                self._pooled_m2,
-                self._state.pooled_count,
-                other._pooled_mean,
-                other._pooled_m2,
-                other._state.pooled_count,
-            )
-        self._state.pooled_count += other._state.pooled_count
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything needed to go on exactly, as numbers, strings, lists, dicts and NumPy arrays."""
@@ -526,8 +488,7 @@ class NoiseEstimator:
             "rows": self._rows.state_dict(),
             "before": self._before.state_dict(),
             "within": None if self._within is None else list(self._within),
-            "pooled_mean": None if self._pooled_mean is None else self._pooled_mean.copy(),
-            "pooled_m2": None if self._pooled_m2 is None else self._pooled_m2.copy(),
+            "columns": self._columns.state_dict(),
             "warned": self._warned,
             "groups": {name: child.state_dict() for name, child in self._children.items()},
         }
@@ -548,8 +509,7 @@ class NoiseEstimator:
         self._rows.load_state_dict(state["rows"])
         self._before.load_state_dict(state["before"])
         self._within = None if state["within"] is None else tuple(state["within"])
-        self._pooled_mean = None if state["pooled_mean"] is None else np.array(state["pooled_mean"])
-        self._pooled_m2 = None if state["pooled_m2"] is None else np.array(state["pooled_m2"])
+        self._columns.load_state_dict(state["columns"])
         self._warned = bool(state["warned"])
         for name, child in self._children.items():
             child.load_state_dict(state["groups"][name])

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nalr import LossSmoother, Moments, NoiseAdaptiveLR, NoiseEstimator, create_noisy_landscape
-from nalr import _checks
+from nalr import LossSmoother, Moments, NoiseAdaptiveLR, NoiseEstimator, _checks, create_noisy_landscape
 from nalr.policies import Constant, NoiseAdaptive, Reason
 from tests.test_noise import same
 

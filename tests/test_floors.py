@@ -20,6 +20,8 @@ FLOORS = {
     "moments": 1,
     "landscapes": 1,
     "averages": 1,
+    "columns": 1,
+    "loss_reading": 1,
     "rows": 2,
     "path": 2,
     "noise_reading": 2,

@@ -120,7 +120,7 @@ def test_repr_shows_only_constants_that_were_changed():
 def test_reach_is_one_at_the_line_minimum_and_two_at_the_edge():
     # One direction of curvature 4, no noise: the line minimum is at 1/4, the edge of stability at 1/2.
     for lr, expected in ((0.125, 0.5), (0.25, 1.0), (0.5, 2.0)):
-        curvature, x = StepCurvature(), 1.0
+        curvature, x, before = StepCurvature(), 1.0, 0.0
         for step in range(6):
             gradient = 4.0 * x
             moments = Moments(2, 2.0, 1, gradient**2, 0.0)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from scipy import signal
 
 from nalr.butterworth import low_pass_delay, low_pass_sections
-from nalr.smoothing import BLOCK, LossReading, LossSmoother, LossStatus
+from nalr.loss_reading import LossReading, LossStatus
+from nalr.smoothing import BLOCK, LossSmoother
 from nalr.trend import Trend
 from tests import oracles_smoothing as oracles
 from tests.tolerances import rounding

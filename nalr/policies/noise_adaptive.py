@@ -251,7 +251,7 @@ class NoiseAdaptive(Policy):
         return view.reach > 2.0 and view.squared_norm > self.settings.blow_up * view.typical
 
     def _blow_up(self, view: View) -> Reason:
-        """Back to the line minimum, and at least by .3; early in a run the pause is short, as more may follow."""
+        """Back to the line minimum, and at least by .3; early on the pause is short, as more may follow."""
         s = self._state
         s.rate *= max(min(0.3, 1.0 / view.reach if view.reach > 0.0 else 0.3), 1e-3)
         if s.seen < 10:
