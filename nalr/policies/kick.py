@@ -22,6 +22,8 @@ class _View(Protocol):
     def signal(self) -> float: ...
     @property
     def floor(self) -> float: ...
+    @property
+    def squared_norm(self) -> float: ...
 
 
 @dataclass(slots=True)
@@ -59,20 +61,23 @@ class Kick:
         The horizon assumed for the time of kicks where none is known.
     """
 
-    WAIT = 40.0
-    EARLY = 0.2
-    """Share of the run in which kicks may start. Later there is more to lose, and too little time to cool."""
+    WAIT = 80.0
+    EARLY = 0.15
+    """Share of the run in which the first kick may start: a run held by bumps is held from the beginning. One
+    that made its way has more to lose, and too little time to cool."""
+    AGAIN = 0.3
+    """Share of the run in which further trials may start."""
     MOST_FAILURES = 3
     PROGRESS_ERRORS = 2.8
-    PROGRESS_SHARE = 0.01
+    PROGRESS_SHARE = 0.002
     """Progress is a fall beyond this many standard errors and this share of all gained so far."""
     SMALL_FLOOR = 0.01
     """Stuck rather than finished: the noise floor is below this share of what was gained (or of one loss's
     noise where nothing was)."""
     STEEP = 0.4
     """Slow average of κ above which the curvature, not a lack of rate, is what ends progress."""
-    FEW_ERRORS = 2.0
-    """Standard errors of |G|² below which the gradient holds no signal."""
+    NOISE_ONLY = 0.3
+    """Persistence of the gradient below which it leads nowhere."""
     NO_SIGNAL = 0.3
     """Displacement signal below which a larger rate is not simply wanted."""
     GROWTH = 0.05
@@ -93,7 +98,7 @@ class Kick:
     def __init__(self, pace: float, total_steps: int | None, reference_steps: float) -> None:
         self._pace = pace
         self._total_steps = total_steps
-        self._latest = self.EARLY * (total_steps or reference_steps)
+        self._horizon = total_steps or reference_steps
         self.state = _State(wait=self.WAIT / pace)
 
     @property
@@ -123,16 +128,17 @@ class Kick:
             s.mark, s.marked = level.value, step
         if level.value < s.mark - progress:
             s.mark, s.marked = level.value, step
-        if s.cooling or s.failures >= self.MOST_FAILURES or step >= self._latest:
+        latest = (self.AGAIN if s.failures else self.EARLY) * self._horizon
+        if s.cooling or s.failures >= self.MOST_FAILURES or step >= latest:
             return False
         gained = max(level.fall, level.noise)
-        promise = rate * gradient.signal * self.WAIT / self._pace
+        promise = rate * view.squared_norm * 40.0 / self._pace
         return (
             step - s.marked > s.wait
             and view.floor <= self.SMALL_FLOOR * gained
             and curvature.steep > self.STEEP
             and view.signal < self.NO_SIGNAL
-            and (gradient.significance() < self.FEW_ERRORS or promise < 1e-3 * gained)
+            and (gradient.persistence < self.NOISE_ONLY or promise < 1e-3 * gained)
         )
 
     def start(self, rate: float, level: LossLevel) -> None:
@@ -161,7 +167,7 @@ class Kick:
             self.LOWER_ERRORS * level.standard_error, self.LOWER_SHARE * (s.peak - s.level)
         ):
             return rate, self._keep(rate)
-        if s.step - s.started > (3.0 * self.WAIT + math.log(self.MOST) / self.GROWTH) / self._pace:
+        if s.step - s.started > (120.0 + math.log(self.MOST) / self.GROWTH) / self._pace:
             self._fail()
             self._cool(rate, 3.0 * self.BACK / self._pace)
             return rate, Reason.KICK_TAKEN_BACK

@@ -64,6 +64,8 @@ class NoiseAdaptiveSettings:
     """The slope counts as falling if it is below zero by this many of its standard errors."""
     forgetting: float = 0.002
     """Share of the displacement that a step forgets: the rate is judged by the last 500 steps or so."""
+    hold: float = 0.4
+    """Share of a known horizon before the planned anneal begins."""
     plan: float = 0.7
     """Share of a known horizon during which the peak rate still moves; then the anneal alone acts."""
     reference_steps: float = 2000.0
@@ -104,7 +106,7 @@ class NoiseAdaptive(Policy):
     cut, blow-up          the loss rose and the steps did it; the gradient exploded: down, then a pause
     floor                 flat loss, and the noise floor explains it: down by .6, then look longer
     kick, cool            flat loss that noise does not explain: a trial of larger rates (`Kick`)
-    anneal                with a horizon: a cosine to zero over the peak rate, from the first step on
+    anneal                with a horizon: .4 of it at the peak rate, then a cosine to zero
     ====================  ==========================================================================
 
     Parameters
@@ -181,11 +183,13 @@ class NoiseAdaptive(Policy):
         return Decision(lr, reason, numbers)
 
     def _anneal(self, step: int) -> float:
-        """Return the planned share of the peak rate: a cosine to zero, 1 without a horizon."""
+        """Return the planned share of the peak rate: held, then a cosine to zero; 1 without a horizon."""
         total = self._total_steps
         if total is None:
             return 1.0
-        return 0.5 * (1.0 + math.cos(math.pi * min(step / total, 1.0 - 0.5 / total)))
+        hold = self.settings.hold
+        done = min(step / total, 1.0 - 0.5 / total)  # half a step from the end: never zero
+        return 0.5 * (1.0 + math.cos(math.pi * max((done - hold) / (1.0 - hold), 0.0)))
 
     def _look(self, evidence: Evidence, anneal: float) -> View:
         """Update every measurement by this step."""
@@ -193,7 +197,7 @@ class NoiseAdaptive(Policy):
         self._curvature.update(moments, evidence.lr)
         lr = self._state.rate * anneal
         self._level.update(evidence.loss, self._curvature.loss_change)
-        self._gradient.update(moments)
+        self._gradient.update(moments, evidence.lr)
         self._trend.fold((evidence.loss,))
         noise = evidence.noise_variance
         floor = 0.25 * lr * noise if noise > 0.0 else 0.0

@@ -162,33 +162,31 @@ class DisplacementSignal:
 
 @dataclass(slots=True)
 class GradientLevel:
-    """The size of |ḡ|², and whether its signal can be told from zero."""
+    """The size of |ḡ|², and how much of a gradient is left a step later."""
 
     squares: float = 0.0  # average of |ḡ|²
     weight: float = 0.0
     largest: float = 0.0  # outside kicks
-    signal: float = 0.0  # slow average of the unbiased |G|²
-    spread: float = 0.0  # slow average of its squared deviation
-    steps: int = 0
+    persistence: float = 1.0  # average of ⟨ḡ, ḡ before⟩/|ḡ before|², each within [−1, 1]
+    before: float = 0.0  # |ḡ|² of the step before
 
     DECAY = 0.98
     OUTLIER = 16.0
     """|ḡ|² counts at most this many times the average."""
-    SIGNAL_RATE = 0.03
+    PERSISTENCE_DECAY = 0.95
 
-    def update(self, moments: Moments) -> None:
-        """Take in one step's signal; `remember` takes its size, after the decision."""
-        self.steps += 1
-        value = moments.signal if moments.num_rows > 1 else moments.mean_squared_norm
-        deviation = value - self.signal
-        self.signal += self.SIGNAL_RATE * deviation
-        kept = value - self.signal
-        self.spread += self.SIGNAL_RATE * (min(kept * kept, 1e300) - self.spread)
+    def update(self, moments: Moments, lr: float) -> None:
+        """Take in what is left of the last gradient; `remember` takes this one's size, after the decision.
 
-    def significance(self) -> float:
-        """Return the averaged signal in its standard errors."""
-        error = math.sqrt(0.5 * self.SIGNAL_RATE * self.spread)
-        return self.signal / error if error > 0.0 else (math.inf if self.signal > 0.0 else 0.0)
+        Near 1 the gradients lead somewhere; near 0 and below they are noise, or the swing about a minimum.
+        The ratios are averaged, not their parts, so that the steep first steps of a run do not outweigh
+        all that follow.
+        """
+        product = moments.step_product / lr if lr > 0.0 else math.nan
+        if math.isnan(product) or not self.before > 0.0:
+            return
+        ratio = min(max(product / self.before, -1.0), 1.0)
+        self.persistence = self.PERSISTENCE_DECAY * self.persistence + (1.0 - self.PERSISTENCE_DECAY) * ratio
 
     def typical(self, squared_norm: float) -> float:
         """Return the average |ḡ|² of the steps before; of this one if there are none."""
@@ -196,6 +194,7 @@ class GradientLevel:
 
     def remember(self, squared_norm: float, in_kick: bool) -> None:
         """Take in one step's |ḡ|²."""
+        self.before = squared_norm
         capped = min(squared_norm, self.OUTLIER * self.typical(squared_norm))
         if not in_kick:
             self.largest = max(self.largest, squared_norm)
