@@ -81,17 +81,20 @@ class Kick:
     NO_SIGNAL = 0.3
     """Displacement signal below which a larger rate is not simply wanted."""
     GROWTH = 0.05
-    MOST = 30.0
-    LOWER_ERRORS = 4.0
+    MOST = 12.0
+    LOWER_ERRORS = 6.0
     """Lower ground is a fall below the old level by this many standard errors and by …"""
     LOWER_SHARE = 0.5
     """… this share of the rise on the way."""
     PATIENCE = 30.0
     """Steps above first loss + all gained before the kick is taken back."""
     EXPLOSION = 10.0
-    """|ḡ|² above this many times its largest so far takes the kick back at once."""
+    """|ḡ|² above this many times its largest so far, with the loss above those bounds, takes the kick back at
+    once."""
     BACK = 100.0
     """Steps of cooling after a kick that failed; three times as many after one that found nothing."""
+    BOUNCE = 10.0
+    """Factor between the rate of a bouncing run and the rate that it cools to."""
     KEPT_SHARE = 0.8
     KEPT_STEPS = 1000.0
 
@@ -141,11 +144,20 @@ class Kick:
             and (gradient.persistence < self.NOISE_ONLY or promise < 1e-3 * gained)
         )
 
-    def start(self, rate: float, level: LossLevel) -> None:
-        """Begin a kick from this rate and level."""
+    def start(self, rate: float, level: LossLevel, bouncing: bool) -> Reason:
+        """Begin a kick from this rate and level; or cool at once, where the run passes over bumps already.
+
+        Bouncing is the state that a kick is there to reach: gradients far above the noise that undo each
+        other. What is left to do is to come down slowly.
+        """
         s = self.state
+        if bouncing:
+            s.rate = rate / self.BOUNCE
+            self._cool(rate, self._kept_steps())
+            return Reason.COOL
         s.active, s.started, s.excess = True, s.step, 0
         s.rate, s.level, s.peak = rate, level.value, level.value
+        return Reason.KICK
 
     def follow(
         self, rate: float, squared_norm: float, level: LossLevel, gradient: GradientLevel
@@ -156,7 +168,7 @@ class Kick:
         s.peak = max(s.peak, level.value)
         bound = level.first + level.fall + 3.0 * level.standard_error
         s.excess = s.excess + 1 if level.value > bound else 0
-        if squared_norm > self.EXPLOSION * gradient.largest:
+        if s.excess and squared_norm > self.EXPLOSION * gradient.largest:
             self._fail()
             return s.rate, Reason.KICK_TAKEN_BACK
         if s.excess > self.PATIENCE / self._pace:
@@ -178,9 +190,14 @@ class Kick:
     def _keep(self, rate: float) -> Reason:
         s = self.state
         s.active, s.mark = False, math.nan
-        end = self.KEPT_SHARE * self._total_steps if self._total_steps else s.step + self.KEPT_STEPS
-        self._cool(rate, max(end - s.step, 1.0))
+        self._cool(rate, self._kept_steps())
         return Reason.KICK_KEPT
+
+    def _kept_steps(self) -> float:
+        """Return how long to cool where it is worth the while."""
+        if self._total_steps is None:
+            return self.KEPT_STEPS
+        return max(self.KEPT_SHARE * self._total_steps - self.state.step, 1.0)
 
     def _fail(self) -> None:
         s = self.state

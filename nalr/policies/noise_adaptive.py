@@ -54,6 +54,8 @@ class NoiseAdaptiveSettings:
     cut: float = 0.5
     blow_up: float = 100.0
     """|ḡ|² at this many times its average, with κ > 2, is an explosion."""
+    bouncing: float = 4.0
+    """|ḡ|² above this many times tr Σ/B is no noise; about a minimum it stays below 2."""
     clip: float = 4.0
     """A gradient longer than this many root-mean-squares is shortened to it, for its own step."""
     floor_cut: float = 0.6
@@ -71,6 +73,12 @@ class NoiseAdaptiveSettings:
     reference_steps: float = 2000.0
     fastest: float = math.log(2.0)
     """No step changes the peak rate by more than this factor upwards, however short the run."""
+
+
+ROUTINE = frozenset(
+    (Reason.RAMP, Reason.GROW, Reason.SHRINK, Reason.EDGE, Reason.HOLD, Reason.COOL, Reason.KICK, Reason.ANNEAL)
+)
+"""Reasons that a shortened step may stand in for in the record; the others are told at any rate."""
 
 
 class View(NamedTuple):
@@ -178,9 +186,9 @@ class NoiseAdaptive(Policy):
             "anneal": anneal,
             "turns": float(s.turns),
         }
-        if shortening < 1.0:
-            return Decision(lr * shortening, Reason.CLIP, numbers)
-        return Decision(lr, reason, numbers)
+        if shortening < 1.0 and reason in ROUTINE:
+            reason = Reason.CLIP
+        return Decision(lr * shortening, reason, numbers)
 
     def _anneal(self, step: int) -> float:
         """Return the planned share of the peak rate: held, then a cosine to zero; 1 without a horizon."""
@@ -234,8 +242,7 @@ class NoiseAdaptive(Policy):
         if self._kick.active:
             return self._follow_kick(view)
         if self._kick.wanted(evidence.step, self._level, self._gradient, self._curvature, view, s.rate):
-            self._kick.start(s.rate, self._level)
-            return Reason.KICK
+            return self._kick.start(s.rate, self._level, self._bouncing(evidence))
         if s.pause == 0 and self._harmed(view):
             return self._cut()
         if s.pause == 0 and not planned and not s.ramping and not self._kick.cooling and self._at_floor(view):
@@ -248,6 +255,10 @@ class NoiseAdaptive(Policy):
         if s.pause > 0 or view.squared_norm == 0.0:
             return Reason.HOLD
         return self._ramp(view) if s.ramping else self._track(view)
+
+    def _bouncing(self, evidence: Evidence) -> bool:
+        """Whether |ḡ|² is far above what noise makes of it, here where the gradient leads nowhere."""
+        return self._gradient.recent > self.settings.bouncing * max(evidence.noise_variance, 0.0)
 
     def _exploded(self, view: View) -> bool:
         if self._state.seen < 10 and self._curvature.overshot:

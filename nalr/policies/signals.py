@@ -169,11 +169,13 @@ class GradientLevel:
     largest: float = 0.0  # outside kicks
     persistence: float = 1.0  # average of ⟨ḡ, ḡ before⟩/|ḡ before|², each within [−1, 1]
     before: float = 0.0  # |ḡ|² of the step before
+    recent: float = 0.0  # quick average of |ḡ|²
 
     DECAY = 0.98
     OUTLIER = 16.0
     """|ḡ|² counts at most this many times the average."""
     PERSISTENCE_DECAY = 0.95
+    RECENT_DECAY = 0.8
 
     def update(self, moments: Moments, lr: float) -> None:
         """Take in what is left of the last gradient; `remember` takes this one's size, after the decision.
@@ -195,6 +197,7 @@ class GradientLevel:
     def remember(self, squared_norm: float, in_kick: bool) -> None:
         """Take in one step's |ḡ|²."""
         self.before = squared_norm
+        self.recent = self.RECENT_DECAY * self.recent + (1.0 - self.RECENT_DECAY) * squared_norm
         capped = min(squared_norm, self.OUTLIER * self.typical(squared_norm))
         if not in_kick:
             self.largest = max(self.largest, squared_norm)
