@@ -44,7 +44,7 @@ class _State:
     cooling: bool = False
     cool_start: int = 0
     cool_end: int = 0
-    cool_from: float = 0.0  # log rate
+    cool_from: float = 0.0
     cool_to: float = 0.0
 
 
@@ -93,6 +93,9 @@ class Kick:
     once."""
     BACK = 100.0
     """Steps of cooling after a kick that failed; three times as many after one that found nothing."""
+    BELOW = 3.0
+    """A kept kick cools to this part of the rate that found lower ground: bumps begin to hold a run at rates
+    just below those that free it, so that is where it must come down slowly."""
     BOUNCE = 10.0
     """Factor between the rate of a bouncing run and the rate that it cools to."""
     KEPT_SHARE = 0.8
@@ -166,7 +169,7 @@ class Kick:
         s = self.state
         s.step += 1
         s.peak = max(s.peak, level.value)
-        bound = level.first + level.fall + 3.0 * level.standard_error
+        bound = level.first + level.fall + 3.0 * level.noise
         s.excess = s.excess + 1 if level.value > bound else 0
         if s.excess and squared_norm > self.EXPLOSION * gradient.largest:
             self._fail()
@@ -190,6 +193,7 @@ class Kick:
     def _keep(self, rate: float) -> Reason:
         s = self.state
         s.active, s.mark = False, math.nan
+        s.rate = max(s.rate, rate / self.BELOW)
         self._cool(rate, self._kept_steps())
         return Reason.KICK_KEPT
 
@@ -206,10 +210,10 @@ class Kick:
         s.wait *= 2.0
 
     def _cool(self, rate: float, steps: float) -> None:
-        """Plan a geometric descent to the rate before the kick."""
+        """Plan a linear descent to the rate kept in the state."""
         s = self.state
         s.cooling, s.cool_start, s.cool_end = True, s.step, s.step + max(int(steps), 1)
-        s.cool_from, s.cool_to = math.log(rate), math.log(s.rate)
+        s.cool_from, s.cool_to = rate, s.rate
 
     def cool(self, rate: float) -> float:
         """Return the peak rate of this step of the descent; the last step ends it."""
@@ -218,7 +222,7 @@ class Kick:
             s.cooling, s.mark = False, math.nan
             return rate
         share = (s.step - s.cool_start) / (s.cool_end - s.cool_start)
-        return math.exp(s.cool_from + (s.cool_to - s.cool_from) * share)
+        return s.cool_from + (s.cool_to - s.cool_from) * share
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state as plain numbers."""

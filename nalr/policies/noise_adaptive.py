@@ -76,7 +76,16 @@ class NoiseAdaptiveSettings:
 
 
 ROUTINE = frozenset(
-    (Reason.RAMP, Reason.GROW, Reason.SHRINK, Reason.EDGE, Reason.HOLD, Reason.COOL, Reason.KICK, Reason.ANNEAL)
+    (
+        Reason.RAMP,
+        Reason.GROW,
+        Reason.SHRINK,
+        Reason.EDGE,
+        Reason.HOLD,
+        Reason.COOL,
+        Reason.KICK,
+        Reason.ANNEAL,
+    )
 )
 """Reasons that a shortened step may stand in for in the record; the others are told at any rate."""
 
@@ -247,8 +256,9 @@ class NoiseAdaptive(Policy):
             return self._cut()
         if s.pause == 0 and not planned and not s.ramping and not self._kick.cooling and self._at_floor(view):
             return self._settle()
-        if self._kick.cooling:
-            s.rate = self._kick.cool(s.rate)
+        if self._kick.cooling:  # a descent of its own, which the planned anneal must not hurry
+            anneal = self._anneal(evidence.step)
+            s.rate = self._kick.cool(s.rate * anneal) / anneal
             return Reason.COOL
         if planned:
             return Reason.ANNEAL
