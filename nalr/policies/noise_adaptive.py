@@ -54,8 +54,8 @@ class NoiseAdaptiveSettings:
     cut: float = 0.5
     blow_up: float = 100.0
     """|ḡ|² at this many times its average, with κ > 2, is an explosion."""
-    bouncing: float = 4.0
-    """|ḡ|² above this many times tr Σ/B is no noise; about a minimum it stays below 2."""
+    bouncing: float = 20.0
+    """|ḡ|² above this many times tr Σ/B is no noise; about a minimum it averages less than twice."""
     clip: float = 4.0
     """A gradient longer than this many root-mean-squares is shortened to it, for its own step."""
     floor_cut: float = 0.6

@@ -175,7 +175,7 @@ class GradientLevel:
     OUTLIER = 16.0
     """|ḡ|² counts at most this many times the average."""
     PERSISTENCE_DECAY = 0.95
-    RECENT_DECAY = 0.8
+    RECENT_DECAY = 0.9
 
     def update(self, moments: Moments, lr: float) -> None:
         """Take in what is left of the last gradient; `remember` takes this one's size, after the decision.
