@@ -1,8 +1,8 @@
 """Debiased averages of a pair of raw series, with a covariance that respects autocorrelation.
 
 The pair is (|G|², tr Σ), one unbiased value of each a step, which may be negative. **Order matters**:
-raw values are averaged here, and clamped by whoever reads, never before. At |G|² = .0025, tr Σ = 50 and 4
-rows a step, averaging first gives .0029; clamping each step first, .146.
+raw values are averaged here, and clamped by whoever reads, never before. At |G|² = .0025, tr Σ = 50 in 50
+dimensions and 4 rows a step, clamping each step first averages to 1.1 (`tests/test_noise.py`).
 """
 
 from __future__ import annotations

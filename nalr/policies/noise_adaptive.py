@@ -68,7 +68,7 @@ class NoiseAdaptiveSettings:
     """Share of the displacement that a step forgets: the rate is judged by the last 500 steps or so."""
     hold: float = 0.4
     """Share of a known horizon before the planned anneal begins."""
-    plan: float = 0.7
+    plan: float = 0.85
     """Share of a known horizon during which the peak rate still moves; then the anneal alone acts."""
     reference_steps: float = 2000.0
     fastest: float = math.log(2.0)
