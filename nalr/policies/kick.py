@@ -62,12 +62,14 @@ class Kick:
     """
 
     WAIT = 80.0
+    """Steps without progress that call for a kick."""
     EARLY = 0.15
     """Share of the run in which the first kick may start: a run held by bumps is held from the beginning. One
     that made its way has more to lose, and too little time to cool."""
     AGAIN = 0.3
     """Share of the run in which further trials may start."""
     MOST_FAILURES = 3
+    """Trials that may fail; the wait doubles after each."""
     PROGRESS_ERRORS = 2.8
     PROGRESS_SHARE = 0.002
     """Progress is a fall beyond this many standard errors and this share of all gained so far."""
@@ -78,16 +80,25 @@ class Kick:
     """Slow average of κ above which the curvature, not a lack of rate, is what ends progress."""
     NOISE_ONLY = 0.3
     """Persistence of the gradient below which it leads nowhere."""
+    PROMISE_STEPS = 40.0
+    PROMISE = 0.001
+    """Without noise the gradient persists to the end; there it leads nowhere if this many steps along it
+    promise less than this share of what was gained."""
     NO_SIGNAL = 0.3
     """Displacement signal below which a larger rate is not simply wanted."""
     GROWTH = 0.05
+    """Log-growth of the rate a step: slow enough to see what each rate does, about a relaxation time."""
     MOST = 12.0
+    """Largest factor on the rate: bumps that 12 times the edge do not pass are hills."""
+    SEARCH = 120.0
+    """Steps at the largest rate before the kick has found nothing."""
     LOWER_ERRORS = 6.0
     """Lower ground is a fall below the old level by this many standard errors and by …"""
     LOWER_SHARE = 0.5
     """… this share of the rise on the way."""
     PATIENCE = 30.0
-    """Steps above first loss + all gained before the kick is taken back."""
+    """Steps with the loss above its first by more than all gained (and three times its noise) before the kick
+    is taken back."""
     EXPLOSION = 10.0
     """|ḡ|² above this many times its largest so far, with the loss above those bounds, takes the kick back at
     once."""
@@ -99,7 +110,9 @@ class Kick:
     BOUNCE = 10.0
     """Factor between the rate of a bouncing run and the rate that it cools to."""
     KEPT_SHARE = 0.8
+    """Share of a known horizon at which a kept kick has cooled."""
     KEPT_STEPS = 1000.0
+    """Steps that it cools where no horizon is known."""
 
     def __init__(self, pace: float, total_steps: int | None, reference_steps: float) -> None:
         self._pace = pace
@@ -138,13 +151,13 @@ class Kick:
         if s.cooling or s.failures >= self.MOST_FAILURES or step >= latest:
             return False
         gained = max(level.fall, level.noise)
-        promise = rate * view.squared_norm * 40.0 / self._pace
+        promise = rate * view.squared_norm * self.PROMISE_STEPS / self._pace
         return (
             step - s.marked > s.wait
             and view.floor <= self.SMALL_FLOOR * gained
             and curvature.steep > self.STEEP
             and view.signal < self.NO_SIGNAL
-            and (gradient.persistence < self.NOISE_ONLY or promise < 1e-3 * gained)
+            and (gradient.persistence < self.NOISE_ONLY or promise < self.PROMISE * gained)
         )
 
     def start(self, rate: float, level: LossLevel, bouncing: bool) -> Reason:
@@ -182,7 +195,7 @@ class Kick:
             self.LOWER_ERRORS * level.standard_error, self.LOWER_SHARE * (s.peak - s.level)
         ):
             return rate, self._keep(rate)
-        if s.step - s.started > (120.0 + math.log(self.MOST) / self.GROWTH) / self._pace:
+        if s.step - s.started > (self.SEARCH + math.log(self.MOST) / self.GROWTH) / self._pace:
             self._fail()
             self._cool(rate, 3.0 * self.BACK / self._pace)
             return rate, Reason.KICK_TAKEN_BACK
@@ -216,13 +229,17 @@ class Kick:
         s.cool_from, s.cool_to = rate, s.rate
 
     def cool(self, rate: float) -> float:
-        """Return the peak rate of this step of the descent; the last step ends it."""
+        """Return the rate of this step of the descent; the last step ends it."""
         s = self.state
         if s.step >= s.cool_end:
             s.cooling, s.mark = False, math.nan
             return rate
         share = (s.step - s.cool_start) / (s.cool_end - s.cool_start)
         return s.cool_from + (s.cool_to - s.cool_from) * share
+
+    def stop_cooling(self) -> None:
+        """Leave the rate to whoever has just cut it."""
+        self.state.cooling = False
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state as plain numbers."""

@@ -286,6 +286,7 @@ class NoiseAdaptive(Policy):
             s.ramping = False
             s.turns += 1
         self._level.rebase()
+        self._kick.stop_cooling()
         return Reason.BLOW_UP
 
     def _harmed(self, view: View) -> bool:
@@ -310,6 +311,7 @@ class NoiseAdaptive(Policy):
         s.ramping = False
         s.pause = self._cooldown
         self._level.rebase(0.5 * (self._level.value - self._level.best))
+        self._kick.stop_cooling()
         return Reason.CUT
 
     def _at_floor(self, view: View) -> bool:
