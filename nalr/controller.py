@@ -216,7 +216,8 @@ class NoiseAdaptiveLR:
         Parameters
         ----------
         moments : Moments
-            The step's sums. Without those of the path (`step_product` …) the loss and the noise decide alone.
+            The step's sums. Without those of the path (`step_product` …) nothing shows that a larger rate
+            would pay: the rate then never rises, and falls by the loss and the noise floor alone.
         loss : float
             The step's loss.
 

@@ -90,6 +90,19 @@ def test_sums_made_elsewhere_move_the_rate(rng):
     assert controller.reading().noise_scale == pytest.approx(1.0, rel=0.4)
 
 
+def test_sums_without_a_path_can_only_lower_the_rate(rng):
+    controller = NoiseAdaptiveLR(base_lr=0.1)
+    rates = []
+    for step in range(600):
+        rows = rng.normal(size=(4, 10))
+        moments = Moments.from_norms((rows**2).sum(axis=1), float((rows.mean(axis=0) ** 2).sum()), 10)
+        loss = 3.0 - 0.01 * min(step, 200) + (2.5 if step > 400 else 0.0) + 0.01 * rng.normal()
+        rates.append(controller.update_policy(moments, loss))
+    assert max(rates) == 0.1
+    assert rates[-1] < rates[399] <= 0.1
+    assert controller.history.reason_counts["cut"] >= 1
+
+
 # -- what must hold -----------------------------------------------------------------------------------
 
 

@@ -252,7 +252,8 @@ class NoiseAdaptive(Policy):
             return self._follow_kick(view)
         if self._kick.wanted(evidence.step, self._level, self._gradient, self._curvature, view, s.rate):
             return self._kick.start(s.rate, self._level, self._bouncing(evidence))
-        if s.pause == 0 and self._harmed(view):
+        pathless = math.isnan(evidence.moments.displacement_product)
+        if s.pause == 0 and self._harmed(view, pathless):
             return self._cut()
         if s.pause == 0 and not planned and not s.ramping and not self._kick.cooling and self._at_floor(view):
             return self._settle()
@@ -262,7 +263,7 @@ class NoiseAdaptive(Policy):
             return Reason.COOL
         if planned:
             return Reason.ANNEAL
-        if s.pause > 0 or view.squared_norm == 0.0:
+        if s.pause > 0 or pathless or view.squared_norm == 0.0:
             return Reason.HOLD
         return self._ramp(view) if s.ramping else self._track(view)
 
@@ -289,8 +290,11 @@ class NoiseAdaptive(Policy):
         self._kick.stop_cooling()
         return Reason.BLOW_UP
 
-    def _harmed(self, view: View) -> bool:
-        """Whether the loss rose beyond chance, beyond what bumps cost, and by the steps' own doing."""
+    def _harmed(self, view: View, pathless: bool) -> bool:
+        """Whether the loss rose beyond chance, beyond what bumps cost, and by the steps' own doing.
+
+        Without the sums of the path there is no account of what the steps did, and the loss's word is taken.
+        """
         c, level = self.settings, self._level
         rise = level.value - level.best
         if self._state.seen <= 3 or not rise > c.harm_errors * level.standard_error:
@@ -301,7 +305,7 @@ class NoiseAdaptive(Policy):
         return (
             rise > c.harm_share * level.fall
             and (view.reach > c.harm_reach or not known)
-            and level.attributed - level.attributed_best > c.harm_attributed * rise
+            and (pathless or level.attributed - level.attributed_best > c.harm_attributed * rise)
         )
 
     def _cut(self) -> Reason:
