@@ -43,9 +43,11 @@ def test_variance_of_each_coordinate(benchmark, rows, which):
 @pytest.mark.parametrize("which", ["nalr", "numpy"])
 def test_a_whole_step(benchmark, rows, which):
     controller = NoiseAdaptiveLR(0.01)
-    assert controller.get_adapted_lr(rows, 1.0) == 0.01
+    loss = 1e9  # far above what the first step promises, so that it is not shortened
+    assert controller.get_adapted_lr(rows, loss) == 0.01
+    assert controller.reading().noise_scale == pytest.approx(numpy_noise(rows), rel=1e-4)
     if which == "nalr":
-        benchmark(controller.get_adapted_lr, rows, 1.0)
+        benchmark(controller.get_adapted_lr, rows, loss)
     else:
         benchmark(rows.var, axis=0, ddof=1)
 
