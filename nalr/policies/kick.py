@@ -87,7 +87,8 @@ class Kick:
     NO_SIGNAL = 0.3
     """Displacement signal below which a larger rate is not simply wanted."""
     GROWTH = 0.05
-    """Log-growth of the rate a step: slow enough to see what each rate does, about a relaxation time."""
+    """Log-growth of the rate a step, however short the run: the smoothed loss lags by some ten steps, and a
+    faster climb would be far above the rate that frees the run before that shows."""
     MOST = 12.0
     """Largest factor on the rate: bumps that 12 times the edge do not pass are hills."""
     SEARCH = 120.0
@@ -195,12 +196,12 @@ class Kick:
             self.LOWER_ERRORS * level.standard_error, self.LOWER_SHARE * (s.peak - s.level)
         ):
             return rate, self._keep(rate)
-        if s.step - s.started > (self.SEARCH + math.log(self.MOST) / self.GROWTH) / self._pace:
+        if s.step - s.started > self.SEARCH / self._pace + math.log(self.MOST) / self.GROWTH:
             self._fail()
             self._cool(rate, 3.0 * self.BACK / self._pace)
             return rate, Reason.KICK_TAKEN_BACK
         if rate < self.MOST * s.rate:
-            rate *= math.exp(min(self._pace * self.GROWTH, math.log(2.0)))
+            rate *= math.exp(self.GROWTH)
         return rate, Reason.KICK
 
     def _keep(self, rate: float) -> Reason:
