@@ -7,6 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nalr._checks import CacheWarning as CacheWarning
+    from nalr._checks import NalrWarning as NalrWarning
     from nalr._checks import NoiseWarning as NoiseWarning
     from nalr.controller import NoiseAdaptiveLR as NoiseAdaptiveLR
     from nalr.landscapes import create_noisy_landscape as create_noisy_landscape
@@ -19,9 +21,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "CacheWarning": "nalr._checks",
     "LossReading": "nalr.loss_reading",
     "LossSmoother": "nalr.smoothing",
     "Moments": "nalr.moments",
+    "NalrWarning": "nalr._checks",
     "NoiseAdaptiveLR": "nalr.controller",
     "NoiseEstimator": "nalr.noise",
     "NoiseReading": "nalr.noise_reading",

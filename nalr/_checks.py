@@ -10,8 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class NoiseWarning(UserWarning):
+class NalrWarning(UserWarning):
+    """Every warning of this package; filter by it to silence or raise them all."""
+
+
+class NoiseWarning(NalrWarning):
     """A measurement could not be made as asked; the message says why and what to do."""
+
+
+class CacheWarning(NalrWarning):
+    """Compiled kernels cannot be kept on disk, so every process compiles them anew."""
 
 
 def real(name: str, value: Any, rule: str, low: float, high: float, *, closed: str = "both") -> float:

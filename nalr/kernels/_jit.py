@@ -19,6 +19,8 @@ from typing import Any, TypeVar
 
 import numba
 
+from nalr._checks import CacheWarning
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _cache_works = True
@@ -37,7 +39,7 @@ def _compile(function: Function, **options: Any) -> Function:
             warnings.warn(
                 "nalr found no writable directory for its compiled kernels, so every process compiles them "
                 "anew. Set NUMBA_CACHE_DIR to a directory that can be written.",
-                RuntimeWarning,
+                CacheWarning,
                 stacklevel=3,
             )
     return numba.njit(function, **options)  # type: ignore[no-any-return]
