@@ -338,3 +338,61 @@ def test_reset_forgets_everything_but_the_settings(rng):
     estimator = settled(rng, decay=0.9)
     estimator.reset()
     assert same(estimator.state_dict(), NoiseEstimator(decay=0.9).state_dict())
+
+
+def test_groups_and_coordinates_follow_rows_of_any_split(rng):
+    settings = {"groups": {"a": slice(0, 2)}, "per_coordinate": True}
+    batch, stream, parts = (NoiseEstimator(**settings) for _ in range(3))
+    rows = rng.normal(size=(9, 4))
+    batch.update(rows)
+    for row in rows:
+        stream.accumulate(row)
+    stream.update()
+    parts.merge(NoiseEstimator(**settings).update(rows[:4])).merge(
+        NoiseEstimator(**settings).update(rows[4:])
+    )
+    for other in (stream, parts):
+        assert other.reading().groups["a"].total_variance == pytest.approx(
+            batch.reading().groups["a"].total_variance, rel=1e-12
+        )
+        np.testing.assert_allclose(other.mean, rows.mean(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(other.variance, rows.var(axis=0, ddof=1), rtol=1e-12)
+
+
+def test_rows_that_are_not_finite_leave_the_coordinates_alone(rng):
+    estimator = NoiseEstimator(per_coordinate=True)
+    with pytest.raises(ValueError, match="`mean` must be asked after the first finite rows"):
+        _ = estimator.mean
+    rows = rng.normal(size=(5, 3))
+    estimator.update(rows).update(np.full((2, 3), np.nan))
+    np.testing.assert_allclose(estimator.mean, rows.mean(axis=0), rtol=1e-12)
+
+
+def test_merging_workers_pools_their_earlier_steps(rng):
+    a, b, whole = NoiseEstimator(decay=0.9), NoiseEstimator(decay=0.9), NoiseEstimator(decay=0.9)
+    for _ in range(30):
+        rows = rng.normal(size=(8, 5))
+        a.update(rows[:4])
+        b.update(rows[4:])
+        whole.update(rows)
+    assert a.merge(b).reading().total_variance == pytest.approx(whole.reading().total_variance, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda e: e.merge(3), TypeError, "`other` must be a NoiseEstimator, got int"),
+        (
+            lambda e: e.update_moments(NoiseEstimator().update(np.ones((2, 4)))._step_moments()),
+            ValueError,
+            "`moments` must have dimension 3 as in earlier updates, got 4",
+        ),
+        (lambda e: e.accumulate(np.ones(3), weight=0.0), ValueError, "`weight` must be positive and finite"),
+        (lambda e: e.accumulate(np.ones((1, 3))), ValueError, r"`row` must have shape \(D,\)"),
+        (lambda e: e.accumulate(np.ones(3, dtype=int)), TypeError, "`row` must hold floating-point numbers"),
+    ],
+)
+def test_wrong_calls_are_refused_in_one_sentence(rng, call, error, message):
+    estimator = NoiseEstimator().update(rng.normal(size=(4, 3)))
+    with pytest.raises(error, match=message):
+        call(estimator)

@@ -9,7 +9,8 @@ import pytest
 
 from nalr import Moments, NoiseAdaptiveLR, create_noisy_landscape
 from nalr.policies import Constant, Decision, Evidence, NoiseAdaptive, NoiseAdaptiveSettings, Policy, Reason
-from nalr.policies.signals import DisplacementSignal, LossLevel, StepCurvature
+from nalr.policies.kick import Kick
+from nalr.policies.signals import DisplacementSignal, GradientLevel, LossLevel, StepCurvature
 from nalr.rows import RowAccumulator
 from tests.test_controller import descend
 
@@ -316,3 +317,72 @@ def test_reasons_tell_the_course_of_a_run():
     assert reasons[0] == "start"
     assert Counter(reasons[1:30])["ramp"] > 15
     assert set(reasons[-100:]) <= {"anneal", "clip"}
+
+
+# -- the kick -----------------------------------------------------------------------------------------
+
+
+def kicked(levels, squared_norms=None):
+    """Feed a kick that begins at rate .01 with smoothed losses; return its answers."""
+    kick, level, gradient = Kick(1.0, 2000, 2000.0), LossLevel(), GradientLevel()
+    for _ in range(60):
+        level.update(10.0, 0.0)
+        gradient.remember(1.0, in_kick=False)
+    level.first = 12.0  # two units gained before the run stuck
+    assert kick.start(0.01, level, bouncing=False) is Reason.KICK
+    rate, answers = 0.01, []
+    for step, value in enumerate(levels):
+        level.value = value
+        norm = 1.0 if squared_norms is None else squared_norms[step]
+        rate, reason = kick.follow(rate, norm, level, gradient)
+        answers.append((rate, reason))
+        if reason is not Reason.KICK:
+            break
+    return kick, answers
+
+
+def test_a_kick_that_finds_lower_ground_is_kept_and_comes_down_slowly():
+    kick, answers = kicked([11.0] * 20 + [9.0])
+    rate, reason = answers[-1]
+    assert reason is Reason.KICK_KEPT
+    assert rate == pytest.approx(0.01 * math.exp(0.05 * 20))
+    assert kick.cooling and not kick.active
+    assert kick.state.cool_to == pytest.approx(max(rate / 3.0, 0.01))
+    assert kick.state.cool_end == 1600
+
+
+def test_a_fall_smaller_than_the_rise_on_the_way_does_not_keep_a_kick():
+    _, answers = kicked([13.0] * 20 + [9.0])
+    assert answers[-1][1] is Reason.KICK
+
+
+def test_an_explosion_above_the_bounds_takes_a_kick_back_at_once():
+    kick, answers = kicked([11.0, 30.0], [1.0, 11.0])
+    assert answers[-1] == (0.01, Reason.KICK_TAKEN_BACK)
+    assert kick.state.failures == 1 and not kick.cooling
+
+
+def test_patience_ends_and_the_rate_cools_from_half():
+    kick, answers = kicked([30.0] * 100)
+    assert len(answers) == 31
+    rate, reason = answers[-1]
+    assert reason is Reason.KICK_TAKEN_BACK
+    assert kick.state.cool_from == pytest.approx(max(0.5 * rate, 0.01))
+
+
+def test_a_kick_that_finds_nothing_ends_too():
+    kick, answers = kicked([11.0] * 400)
+    assert answers[-1][1] is Reason.KICK_TAKEN_BACK
+    assert max(rate for rate, _ in answers) < 0.01 * 12.0 * math.exp(0.05)
+    assert kick.state.wait == 160.0
+
+
+def test_a_bouncing_run_is_cooled_without_a_kick():
+    kick = Kick(1.0, None, 2000.0)
+    assert kick.start(0.5, LossLevel(), bouncing=True) is Reason.COOL
+    assert kick.cooling and not kick.active
+    assert kick.cool(0.5) == 0.5
+    kick.state.step = kick.state.cool_end - 1
+    assert kick.cool(0.5) == pytest.approx(0.05, rel=0.02)
+    kick.stop_cooling()
+    assert not kick.cooling
