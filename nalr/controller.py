@@ -295,17 +295,9 @@ class NoiseAdaptiveLR:
         assert decision is not None
         scale = math.sqrt(variance / self._dimension()) if variance >= 0.0 else math.nan
         low, high = self._state.band
-        reach, lr = decision.evidence.get("step_reach", math.nan), decision.lr
+        curvature = decision.evidence.get("curvature", math.nan)
         self.history.append(
-            step,
-            loss,
-            smoothed,
-            lr,
-            decision.reason.value,
-            scale,
-            low,
-            high,
-            reach / lr if lr > 0.0 else math.nan,
+            step, loss, smoothed, decision.lr, decision.reason.value, scale, low, high, curvature
         )
 
     def _dimension(self) -> int:

@@ -13,10 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from nalr import _checks
 from nalr._checks import NoiseWarning
-from nalr.averages import DecayedAverages
+from nalr.averages import FEWEST_BLOCKS, DecayedAverages
 from nalr.columns import PooledColumns
 from nalr.jackknife import within_step_covariance
-from nalr.moments import Moments
+from nalr.moments import Moments, checked_weights
 from nalr.noise_reading import NoiseReading, Seen, make_reading
 from nalr.rows import RowAccumulator
 
@@ -256,15 +256,16 @@ class NoiseEstimator:
         """
         if gradients is not None:
             rows = _checks.rows("gradients", gradients, self._state.dimension)
+            shares = None if weights is None else checked_weights(weights, len(rows))
             self._open(rows.shape[1])
             alone = self._rows.num_rows == 0
-            self._rows.add_rows(rows, weights)
-            if alone and self._averages.state.count < 8 and self._rows.nonfinite == 0:
-                self._within = within_step_covariance(rows, self._rows, weights)
+            self._rows.add_rows(rows, shares)
+            if alone and self._averages.state.count < FEWEST_BLOCKS and self._rows.nonfinite == 0:
+                self._within = within_step_covariance(rows, self._rows, shares)
             if self.per_coordinate:
                 self._columns.update(rows)
             for name, child in self._children.items():
-                child.update(rows[:, self.groups[name]], weights)
+                child.update(rows[:, self.groups[name]], shares)
         elif self._state.closed or self._rows.num_rows == 0:
             raise ValueError("`gradients` must be given, since no row was accumulated for this step.")
         else:
@@ -286,14 +287,13 @@ class NoiseEstimator:
         NoiseEstimator
             This object.
         """
-        self._close()
         s = self._state
-        if s.dimension is None:
-            s.dimension = moments.dimension
-        elif s.dimension != moments.dimension:
+        if s.dimension not in (None, moments.dimension):
             raise ValueError(
                 f"`moments` must have dimension {s.dimension} as in earlier updates, got {moments.dimension}."
             )
+        s.dimension = moments.dimension
+        self._close()
         self._take(moments, None)
         return self
 
@@ -308,7 +308,8 @@ class NoiseEstimator:
         if not self._state.closed:
             return
         self._take(self._step_moments(), self._within)
-        self._rows, self._before = self._before, self._rows
+        if not self._state.skipped:  # a step that was not usable is nothing to compare the next one with
+            self._rows, self._before = self._before, self._rows
         self._rows.reset()
         self._within = None
         self._state.closed = False
@@ -318,7 +319,7 @@ class NoiseEstimator:
         from nalr.kernels import moments as kernels
 
         moments = self._rows.moments()
-        if moments.num_rows == 1 and moments.usable and self._before.num_rows and not self._before.nonfinite:
+        if moments.num_rows == 1 and moments.usable and self._before.num_rows:
             return moments._replace(previous_product=float(kernels.dot(self._rows.mean, self._before.mean)))
         return moments
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
-from nalr.averages import Covariance, DecayedAverages
+from nalr.averages import FEWEST_BLOCKS, Covariance, DecayedAverages
 from nalr.intervals import fieller_interval, student_t_quantile
 
 Interval = tuple[float, float]
@@ -22,7 +22,7 @@ class NoiseStatus(str, Enum):
     OK = "ok"
     NO_DATA = "no gradients seen yet"
     ONE_ROW = "one row and no step before it: the noise cannot be told from the signal yet"
-    FEW = "too few steps for intervals: they come from the rows, or after 8 steps"
+    FEW = f"too few steps for intervals: they come from 4 rows or more, or after {FEWEST_BLOCKS} steps"
     NO_SIGNAL = "the signal is not distinguishable from zero: the gradient noise scale is a lower bound"
     SKIPPED = "the latest step held values that were not finite and was skipped"
 

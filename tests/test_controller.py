@@ -331,6 +331,23 @@ def test_the_curvature_in_the_record_is_that_of_the_landscape():
     assert np.median(controller.history.to_numpy()["curvature"][10:40]) == pytest.approx(2.0, rel=0.1)
 
 
+def test_a_shortened_step_does_not_change_the_curvature_in_the_record(rng):
+    controller = NoiseAdaptiveLR(0.01, max_lr=0.01)
+    params = np.full(3, 5.0)
+    for _ in range(40):
+        rows = 2.0 * params + 0.1 * rng.normal(size=(8, 3))
+        params = params - controller.get_adapted_lr(rows, float(params @ params)) * rows.mean(axis=0)
+    params = params + 60.0
+    for _ in range(2):  # far off at once: outlying gradients
+        rows = 2.0 * params + 0.1 * rng.normal(size=(8, 3))
+        params = params - controller.get_adapted_lr(rows, float(params @ params)) * rows.mean(axis=0)
+    columns = controller.history.to_dict()
+    assert columns["reason"][-1] == "clip"
+    evidence = controller.last_decision.evidence
+    assert columns["curvature"][-1] == evidence["curvature"]
+    assert evidence["step_reach"] == pytest.approx(evidence["curvature"] * 0.01)
+
+
 def test_summary_tells_what_happened_when_and_why():
     landscape = create_noisy_landscape(dim=4, noise_scale=0.5, seed=6)
     controller = NoiseAdaptiveLR(0.001, total_steps=200)

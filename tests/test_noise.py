@@ -396,3 +396,26 @@ def test_wrong_calls_are_refused_in_one_sentence(rng, call, error, message):
     estimator = NoiseEstimator().update(rng.normal(size=(4, 3)))
     with pytest.raises(error, match=message):
         call(estimator)
+
+
+@pytest.mark.parametrize("bad", [math.nan, 1e200])
+def test_one_row_steps_are_compared_across_a_step_that_was_not_usable(rng, bad):
+    clean, dirty = NoiseEstimator(), NoiseEstimator()
+    for step in range(40):
+        row = rng.normal(size=(1, 5))
+        clean.update(row)
+        dirty.update(row)
+        if step == 10:
+            dirty.update(np.full((1, 5), bad))
+    assert dirty.reading().total_variance == clean.reading().total_variance
+    assert dirty.reading().signal == clean.reading().signal
+
+
+def test_a_refused_step_changes_nothing(rng):
+    estimator = settled(rng, steps=3, rows=4, dimension=3)
+    before = copy.deepcopy(estimator.state_dict())
+    with pytest.raises(ValueError, match="`weights` must hold one weight for each of the 4 rows, got 2"):
+        estimator.update(rng.normal(size=(4, 3)), weights=[1.0, 2.0])
+    with pytest.raises(ValueError, match="`moments` must have dimension 3 as in earlier updates, got 4"):
+        estimator.update_moments(NoiseEstimator().update(np.ones((2, 4)))._step_moments())
+    assert same(estimator.state_dict(), before)

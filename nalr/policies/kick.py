@@ -11,19 +11,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from nalr.policies.base import Reason
-from nalr.policies.signals import GradientLevel, LossLevel, StepCurvature
-
-
-class _View(Protocol):
-    @property
-    def signal(self) -> float: ...
-    @property
-    def floor(self) -> float: ...
-    @property
-    def squared_norm(self) -> float: ...
+from nalr.policies.signals import GradientLevel, LossLevel, StepCurvature, View
 
 
 @dataclass(slots=True)
@@ -137,7 +128,7 @@ class Kick:
         level: LossLevel,
         gradient: GradientLevel,
         curvature: StepCurvature,
-        view: _View,
+        view: View,
         rate: float,
     ) -> bool:
         """Whether the run is stuck, early enough, where noise does not explain it."""

@@ -1,7 +1,8 @@
 """The default policy: search upwards, stand back from the edge, anneal, and kick when stuck.
 
 Its peak rate moves by evidence; a planned anneal, if the horizon is known, multiplies it. Every constant
-is in `NoiseAdaptiveSettings`, one set for all problems. Formulas and sources: `nalr.policies.signals`.
+is in `NoiseAdaptiveSettings`, one set for all problems, those of the kick in `nalr.policies.kick`. Formulas
+and sources: `nalr.policies.signals`.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, NamedTuple
+from typing import Any
 
 from nalr.policies.base import Decision, Evidence, Policy, Reason
 from nalr.policies.kick import Kick
-from nalr.policies.signals import DisplacementSignal, GradientLevel, LossLevel, StepCurvature
+from nalr.policies.signals import DisplacementSignal, GradientLevel, LossLevel, StepCurvature, View
 from nalr.trend import Trend, TrendState
 
 
@@ -31,9 +32,13 @@ class NoiseAdaptiveSettings:
     ramp: float = 0.2
     """Log-growth a step of the first search; times the signal, but at least `ramp_floor` of it."""
     ramp_floor: float = 0.5
+    """In a bump the signal says nothing, and in the first steps it is noise: go on at half speed."""
     grow: float = 0.25
     """Log-growth a step at full signal, over 1 + the number of turns so far (Kesten 1958)."""
     shrink: float = 0.1
+    """The same downwards: slower, since the floor and the edge cut as well."""
+    least_gain: float = 0.005
+    """Below this the gains do not fall, so that a long run can still follow a change."""
     turn: float = 0.1
     """The signal must pass this far beyond zero to count as a turn."""
     room: float = 0.8
@@ -41,6 +46,7 @@ class NoiseAdaptiveSettings:
     edge: float = 1.2
     """κ beyond which the rate backs off."""
     back_off: float = 0.1
+    """Log-cut a step for each unit of κ beyond `edge`, counted up to 2."""
     turnable: float = 1.0
     """κ below which a negative signal ends the first search: above, the edge does."""
     harm_errors: float = 3.0
@@ -52,8 +58,17 @@ class NoiseAdaptiveSettings:
     harm_reach: float = 0.25
     """… κ is above this: at smaller steps a rate cannot be at fault."""
     cut: float = 0.5
+    """Rate factor on harm."""
     blow_up: float = 100.0
-    """|ḡ|² at this many times its average, with κ > 2, is an explosion."""
+    """|ḡ|² at this many times its average is an explosion, if κ is above …"""
+    blow_up_reach: float = 2.0
+    """… the edge of stability."""
+    blow_up_cut: float = 0.3
+    """Rate factor on an explosion, or 1/κ where that is less, but …"""
+    blow_up_least: float = 0.001
+    """… no less than this: κ is measured badly there."""
+    early: int = 10
+    """Steps from the start in which one step that ends further up the other side is an explosion too."""
     bouncing: float = 20.0
     """|ḡ|² above this many times tr Σ/B is no noise; about a minimum it averages less than twice."""
     clip: float = 4.0
@@ -61,6 +76,7 @@ class NoiseAdaptiveSettings:
     floor_cut: float = 0.6
     """Rate factor where noise explains the level; about 1/t decay with the window's growth."""
     floor_window: float = 50.0
+    """Steps looked at before the first such cut, and by how much longer before each next one:"""
     floor_window_growth: float = math.sqrt(2.0)
     floor_errors: float = 1.65
     """The slope counts as falling if it is below zero by this many of its standard errors."""
@@ -71,6 +87,7 @@ class NoiseAdaptiveSettings:
     plan: float = 0.85
     """Share of a known horizon during which the peak rate still moves; then the anneal alone acts."""
     reference_steps: float = 2000.0
+    """The horizon in whose steps these constants are; the one assumed where none is known."""
     fastest: float = math.log(2.0)
     """No step changes the peak rate by more than this factor upwards, however short the run."""
 
@@ -88,16 +105,6 @@ ROUTINE = frozenset(
     )
 )
 """Reasons that a shortened step may stand in for in the record; the others are told at any rate."""
-
-
-class View(NamedTuple):
-    """What one step looks like to the policy."""
-
-    squared_norm: float
-    typical: float
-    reach: float
-    signal: float
-    floor: float
 
 
 @dataclass(slots=True)
@@ -183,11 +190,13 @@ class NoiseAdaptive(Policy):
         s.rate = min(max(s.rate, self._min_lr), self._max_lr)
         lr = s.rate * anneal
         shortening = self._shortening(view)
+        curvature = self._curvature.along_step
         self._curvature.remember(evidence.moments, view.reach)
         self._gradient.remember(view.squared_norm, self._kick.active)
         s.seen += 1
         numbers = {
             "step_reach": view.reach,
+            "curvature": curvature,
             "displacement_signal": view.signal,
             "noise_floor": view.floor,
             "smoothed_loss": self._level.value,
@@ -272,15 +281,17 @@ class NoiseAdaptive(Policy):
         return self._gradient.recent > self.settings.bouncing * max(evidence.noise_variance, 0.0)
 
     def _exploded(self, view: View) -> bool:
-        if self._state.seen < 10 and self._curvature.overshot:
+        c = self.settings
+        if self._state.seen < c.early and self._curvature.overshot:
             return True
-        return view.reach > 2.0 and view.squared_norm > self.settings.blow_up * view.typical
+        return view.reach > c.blow_up_reach and view.squared_norm > c.blow_up * view.typical
 
     def _blow_up(self, view: View) -> Reason:
         """Back to the line minimum, and at least by .3; early on the pause is short, as more may follow."""
-        s = self._state
-        s.rate *= max(min(0.3, 1.0 / view.reach if view.reach > 0.0 else 0.3), 1e-3)
-        if s.seen < 10:
+        c, s = self.settings, self._state
+        minimum = 1.0 / view.reach if view.reach > 0.0 else c.blow_up_cut
+        s.rate *= max(min(c.blow_up_cut, minimum), c.blow_up_least)
+        if s.seen < c.early:
             s.pause = min(2, self._cooldown)
         else:
             s.pause = self._cooldown // 2
@@ -381,7 +392,7 @@ class NoiseAdaptive(Policy):
         if view.signal * s.sign < -c.turn:
             s.turns += 1
             s.sign = -s.sign
-        gain = max(1.0 / (1.0 + s.turns), 0.005)
+        gain = max(1.0 / (1.0 + s.turns), c.least_gain)
         if view.reach > c.edge:
             s.rate *= math.exp(-c.back_off * min(view.reach - c.edge, 2.0))
             return Reason.EDGE

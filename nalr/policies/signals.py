@@ -7,8 +7,33 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from nalr.moments import Moments
+
+
+class View(NamedTuple):
+    """What one step looks like to the policy.
+
+    Attributes
+    ----------
+    squared_norm : float
+        |ḡ|².
+    typical : float
+        Its average over the steps before.
+    reach : float
+        κ of a step at the present rate; 0 while unknown.
+    signal : float
+        The displacement signal: above 0 a larger rate would have been better.
+    floor : float
+        The noise floor η tr Σ/4B that the present rate holds the loss up to.
+    """
+
+    squared_norm: float
+    typical: float
+    reach: float
+    signal: float
+    floor: float
 
 
 @dataclass(slots=True)
@@ -53,9 +78,14 @@ class StepCurvature:
         self.overshot = slope < -self.squared_norm
         self.loss_change = -0.5 * lr * (self.signal + slope)
 
+    @property
+    def along_step(self) -> float:
+        """Curvature uᵀHu/|u|² along the steps; nan while unknown."""
+        return self.change / self.length if self.length > 0.0 else math.nan
+
     def reach(self, lr: float) -> float:
         """Return κ of a step at `lr`; 0 while unknown."""
-        return lr * self.change / self.length if self.length > 0.0 else 0.0
+        return lr * self.along_step if self.length > 0.0 else 0.0
 
     def remember(self, moments: Moments, reach: float) -> None:
         """Keep what the next step needs of this one."""
