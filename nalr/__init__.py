@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from nalr.noise import NoiseEstimator as NoiseEstimator
     from nalr.noise_reading import NoiseReading as NoiseReading
     from nalr.smoothing import LossSmoother as LossSmoother
+    from nalr.threads import get_num_threads as get_num_threads
+    from nalr.threads import set_num_threads as set_num_threads
 
 __version__ = "0.1.0"
 
@@ -31,6 +33,8 @@ _HOMES = {
     "NoiseReading": "nalr.noise_reading",
     "NoiseWarning": "nalr._checks",
     "create_noisy_landscape": "nalr.landscapes",
+    "get_num_threads": "nalr.threads",
+    "set_num_threads": "nalr.threads",
 }
 
 __all__ = [*_HOMES, "__version__"]

@@ -17,6 +17,7 @@ FLOORS = {
     "intervals": 0,
     "trend": 0,
     "butterworth": 0,
+    "threads": 1,
     "moments": 2,
     "landscapes": 1,
     "averages": 1,
