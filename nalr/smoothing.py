@@ -210,7 +210,9 @@ class LossSmoother:
             raise TypeError(f"`losses` must hold real numbers, got dtype {array.dtype}.")
         if array.ndim != 1:
             raise ValueError(f"`losses` must have shape (T,), got shape {array.shape}.")
-        array = array.astype(np.float64)
+        array = np.ascontiguousarray(array, dtype=np.float64)  # one layout, one specialisation
+        if array.size and LOWEST < array.min() and array.max() < LARGEST:  # False with a nan
+            return self._smooth_finite(array)
         usable = np.abs(array) < LARGEST  # False for nan
         result = np.full(array.size + 1, np.nan)  # its last place is what comes before the first loss
         if usable.any():
@@ -332,17 +334,15 @@ class LossSmoother:
         from nalr.kernels import smoothing as kernels  # here, since importing numba takes a quarter second
 
         if self.window is not None:
-            ordered, scratch = np.empty(self.window), np.empty(self.window)
-            cleaned = np.empty_like(losses)
-            kernels.spike_filter(cleaned, ordered, scratch, losses, SPIKE_THRESHOLD, _fewest(self.window))
+            cleaned, ordered = np.empty_like(losses), np.empty(self.window)
+            kernels.spike_filter(cleaned, ordered, losses, SPIKE_THRESHOLD, _fewest(self.window))
             losses = cleaned
+        smoothed = np.empty_like(losses)
         if self._sections:
             memory = np.array(steady_state(self._sections, float(losses[0]))).reshape(-1, 2)
-            passed = np.empty_like(losses)
-            kernels.low_pass(passed, memory, losses, np.array(self._sections))
-            losses = passed
-        smoothed = np.empty_like(losses)
-        kernels.ema(smoothed, losses, self.alpha)
+            kernels.low_pass(smoothed, memory, losses, np.array(self._sections), self.alpha)
+        else:
+            kernels.ema(smoothed, losses, self.alpha)
         return smoothed
 
     def _lag(self) -> float:

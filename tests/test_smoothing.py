@@ -176,6 +176,26 @@ def test_smooth_equals_update_on_any_floats(losses, settings):
     np.testing.assert_array_equal(LossSmoother(**settings).smooth(losses), fed(losses, **settings)[1])
 
 
+@pytest.mark.parametrize("order", [1, 3, 4, 6, 7, 8, 9, 17])
+def test_smooth_equals_update_over_many_blocks_and_groups_of_sections(rng, order):
+    losses = 2.0 + rng.normal(size=2500)
+    settings = {"cutoff": 0.05, "order": order}
+    np.testing.assert_array_equal(LossSmoother(**settings).smooth(losses), fed(losses, **settings)[1])
+
+
+@pytest.mark.parametrize("order", [2, 5, 9])
+def test_smooth_starts_the_filter_anew_where_update_does(rng, order):
+    losses = rng.normal(size=2500)
+    losses[1200:1240] = 8.9e307 * np.sign(rng.normal(size=40))  # the filter's overshoot is not finite
+    settings = {"cutoff": 0.45, "order": order, "alpha": 0.5}
+    smoothed = LossSmoother(**settings).smooth(losses)
+    np.testing.assert_array_equal(smoothed, fed(losses, **settings)[1])
+    assert np.isfinite(smoothed).all()
+    # Without the restart it would not be: the filter alone overflows there.
+    sections = np.insert(low_pass_sections(order, 0.45), 3, 1.0, axis=1)
+    assert not np.isfinite(signal.sosfilt(sections, losses)).all()
+
+
 def test_smooth_starts_afresh_and_leaves_the_smoother_alone(rng):
     losses = noisy_losses(rng)
     smoother, _ = fed(losses[:77], window=5, cutoff=0.1)
