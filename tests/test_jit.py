@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nalr import CacheWarning, NalrWarning, NoiseWarning
-from nalr.kernels import _jit
+from nalr.kernels import _cache, _jit
 
 
 def total(array):
@@ -26,6 +26,7 @@ def no_cache(monkeypatch):
 
     monkeypatch.setattr(_jit.numba, "njit", refusing)
     monkeypatch.setattr(_jit, "_cache_works", True)
+    monkeypatch.setattr(_cache, "_warned", False)
 
 
 def test_without_a_writable_cache_kernels_compile_in_memory_with_one_warning(no_cache, recwarn):

@@ -4,22 +4,27 @@
     A division by zero gives inf or nan, as in NumPy, and leaves a loop free of branches.
 ``nogil=True``
     Other Python threads run on while a kernel does.
+no ``parallel``
+    Threads are ours: see `nalr.threads`.
 no ``fastmath``
     As a blanket it folds ``isnan`` to False (numba#2919, #7701). `reassociating` grants the one flag
     that a reduction needs to be vectorised, and it keeps NaN and inf.
 no signatures
     Importing a module of kernels compiles nothing; the first call does.
+``cache=True``
+    A process loads in milliseconds what another compiled in seconds. Numba raises at decoration where no
+    directory can be written (numba#5566), as in many containers; we compile in memory there. What else can
+    go wrong with files is the business of `nalr.kernels._cache`.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numba
 
-from nalr._checks import CacheWarning
+from nalr.kernels import _cache
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -31,17 +36,18 @@ def _compile(function: Function, **options: Any) -> Function:
     global _cache_works
     if _cache_works:
         try:
-            return numba.njit(function, cache=True, **options)  # type: ignore[no-any-return]
-        except RuntimeError as error:  # raised at decoration where no cache directory works (numba#5566)
+            kernel = numba.njit(function, cache=True, **options)
+        except RuntimeError as error:
             if "cannot cache" not in str(error):
                 raise
             _cache_works = False
-            warnings.warn(
-                "nalr found no writable directory for its compiled kernels, so every process compiles them "
-                "anew. Set NUMBA_CACHE_DIR to a directory that can be written.",
-                CacheWarning,
-                stacklevel=3,
+            _cache.warn_once(
+                "nalr found no writable directory for its compiled kernels",
+                "Set NUMBA_CACHE_DIR to a directory that can be written.",
             )
+        else:
+            _cache.protect(kernel)
+            return kernel  # type: ignore[no-any-return]
     return numba.njit(function, **options)  # type: ignore[no-any-return]
 
 
