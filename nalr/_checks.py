@@ -7,7 +7,6 @@ import numbers
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 
 class NalrWarning(UserWarning):
@@ -75,47 +74,3 @@ def scalar(name: str, value: Any) -> float:
     if isinstance(number, bool) or not isinstance(number, numbers.Real):
         raise TypeError(f"`{name}` must be a single real number, got {value!r}.")
     return float(number)
-
-
-def rows(name: str, value: Any, dimension: int | None = None) -> NDArray[np.floating[Any]]:
-    """Return `value` as a (B, D) array of float32 or float64, copying only what must be converted.
-
-    float16 and lists are converted; strided arrays are passed on as they are.
-    """
-    array = np.asarray(value)
-    if array.dtype.kind != "f":
-        raise TypeError(
-            f"`{name}` must hold floating-point numbers, got dtype {array.dtype}. Convert it with "
-            "`.astype(float)` if that is what it means."
-        )
-    if array.ndim != 2:
-        raise ValueError(
-            f"`{name}` must have shape (B, D), one row per sample, got shape {array.shape}."
-            + (" Use `.reshape(1, -1)` for one row." if array.ndim == 1 else "")
-        )
-    if array.shape[0] == 0 or array.shape[1] == 0:
-        raise ValueError(f"`{name}` must have at least one row and one column, got shape {array.shape}.")
-    if dimension is not None and array.shape[1] != dimension:
-        raise ValueError(
-            f"`{name}` must have {dimension} columns as in earlier updates, got {array.shape[1]}."
-        )
-    return native(array)
-
-
-def vector(name: str, value: Any, dimension: int | None = None) -> NDArray[np.floating[Any]]:
-    """Return `value` as a (D,) array of float32 or float64."""
-    array = np.asarray(value)
-    if array.dtype.kind != "f":
-        raise TypeError(f"`{name}` must hold floating-point numbers, got dtype {array.dtype}.")
-    if array.ndim != 1 or array.size == 0:
-        raise ValueError(f"`{name}` must have shape (D,) with D at least 1, got shape {array.shape}.")
-    if dimension is not None and array.size != dimension:
-        raise ValueError(f"`{name}` must have {dimension} values as in earlier updates, got {array.size}.")
-    return native(array)
-
-
-def native(array: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-    """Return `array` in one of the two types that kernels are compiled for: float32 or float64."""
-    if array.dtype in (np.float32, np.float64) and array.dtype.isnative:
-        return array
-    return array.astype(np.float32 if array.dtype.itemsize <= 4 else np.float64)

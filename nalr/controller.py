@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from nalr import _checks
 from nalr.history import History
+from nalr.inputs import as_rows, as_vector
 from nalr.moments import Moments
 from nalr.noise import NoiseEstimator
 from nalr.noise_reading import NoiseReading
@@ -26,7 +27,7 @@ ten, and an anneal must still end far below the right one."""
 MEMORY = 0.95
 """Memory of the noise average by default: about 20 steps, short enough to follow a run."""
 
-BAND_EVERY = 16
+BAND_EVERY = 64
 """Steps between two intervals of the noise scale in the history; they take longer than a decision."""
 
 
@@ -161,7 +162,7 @@ class NoiseAdaptiveLR:
         NoiseAdaptiveLR
             This object. `get_adapted_lr(None, loss)` then ends the step.
         """
-        vector = _checks.vector("row", row, self._rows.dimension)
+        vector = as_vector("row", row, self._rows.dimension or self.estimator.dimension)
         self._rows.add(vector, _checks.positive("weight", weight))
         return self
 
@@ -192,21 +193,22 @@ class NoiseAdaptiveLR:
         TypeError, ValueError
             Where shapes or types do not fit; nothing is changed then.
         """
-        dimension = self._rows.dimension
+        dimension = self._rows.dimension or self.estimator.dimension
         if gradients_batch is not None:
-            rows = _checks.rows("gradients_batch", gradients_batch, dimension)
-            dimension = rows.shape[1]
+            rows = as_rows("gradients_batch", gradients_batch, dimension)
+            dimension = rows.dimension
         elif self._rows.num_rows == 0:
             raise ValueError("`gradients_batch` must be given, since no row was accumulated for this step.")
         loss = _checks.scalar("loss", loss)
-        position = None if params is None else _checks.vector("params", params, dimension)
+        position = None if params is None else as_vector("params", params, dimension)
+        lr, forgetting = self._state.applied_lr, self.policy.forgetting
+        if self._rows.num_rows == 0:
+            return self._decide(self._path.measure(rows, lr, position, forgetting), loss)
         if gradients_batch is not None:
             self._rows.add_rows(rows)
         moments = self._rows.moments()
         if moments.usable:
-            moments = self._path.advance(
-                moments, self._rows.mean, self._state.applied_lr, position, self.policy.forgetting
-            )
+            moments = self._path.advance(moments, self._rows.mean, lr, position, forgetting)
         self._rows.reset()
         return self._decide(moments, loss)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import math
-from collections import Counter
 from collections.abc import Mapping
 from os import PathLike
 from typing import Any
@@ -24,6 +23,7 @@ NUMBERS = (
     "noise_scale_high",
     "curvature",
 )
+COLUMNS = (*NUMBERS, "reason")
 
 
 class History:
@@ -55,13 +55,13 @@ class History:
         return f"History(capacity={self.capacity}), {len(self)} entries, every {self.stride}. step"
 
     def __len__(self) -> int:
-        return len(self._columns["step"])
+        return len(self._entries)
 
     def reset(self) -> None:
         """Forget every entry."""
         self.stride = 1
-        self._columns: dict[str, list[Any]] = {name: [] for name in (*NUMBERS, "reason")}
-        self._counts: Counter[str] = Counter()
+        self._entries: list[tuple[Any, ...]] = []  # in the order of `COLUMNS`
+        self._counts: dict[str, int] = {}
 
     def append(
         self,
@@ -76,37 +76,36 @@ class History:
         curvature: float = math.nan,
     ) -> None:
         """Record a step, if its turn has come; reasons are counted at every step."""
-        self._counts[reason] += 1
+        self._counts[reason] = self._counts.get(reason, 0) + 1
         if step % self.stride:
             return
-        values = (step, loss, smoothed_loss, lr, noise_scale, noise_scale_low, noise_scale_high, curvature)
-        for column, value in zip(self._columns.values(), (*values, reason), strict=True):
-            column.append(value)
-        if len(self) >= self.capacity:
+        entry = (step, loss, smoothed_loss, lr, noise_scale, noise_scale_low, noise_scale_high, curvature)
+        self._entries.append((*entry, reason))
+        if len(self._entries) >= self.capacity:
             self.stride *= 2
-            kept = [i for i, s in enumerate(self._columns["step"]) if s % self.stride == 0]
-            for name, column in self._columns.items():
-                self._columns[name] = [column[i] for i in kept]
+            self._entries = [kept for kept in self._entries if kept[0] % self.stride == 0]
 
     @property
     def reason_counts(self) -> dict[str, int]:
         """How often each reason decided, over all steps, most frequent first."""
-        return dict(self._counts.most_common())
+        return dict(sorted(self._counts.items(), key=lambda item: -item[1]))
 
     def to_dict(self) -> dict[str, list[Any]]:
         """Return the columns as lists, by name."""
-        return {name: list(column) for name, column in self._columns.items()}
+        if not self._entries:
+            return {name: [] for name in COLUMNS}
+        return {name: list(column) for name, column in zip(COLUMNS, zip(*self._entries, strict=True), strict=True)}
 
     def to_numpy(self) -> dict[str, NDArray[Any]]:
         """Return the columns as arrays: float64, whole numbers for `step`, strings for `reason`."""
-        return {name: np.asarray(column) for name, column in self._columns.items()}
+        return {name: np.asarray(column) for name, column in self.to_dict().items()}
 
     def to_csv(self, path: str | PathLike[str]) -> None:
         """Write the columns to a CSV file with a header line."""
         with open(path, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
-            writer.writerow(self._columns)
-            writer.writerows(zip(*self._columns.values(), strict=True))
+            writer.writerow(COLUMNS)
+            writer.writerows(self._entries)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state as plain lists and numbers."""
@@ -115,5 +114,5 @@ class History:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take the state of `state_dict` exactly."""
         self.stride = int(state["stride"])
-        self._columns = {name: list(state["columns"][name]) for name in (*NUMBERS, "reason")}
-        self._counts = Counter(state["counts"])
+        self._entries = list(zip(*(state["columns"][name] for name in COLUMNS), strict=True))
+        self._counts = dict(state["counts"])

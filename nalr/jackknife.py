@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nalr import batch
+from nalr.inputs import Gradients, Part
 from nalr.rows import RowAccumulator
 
 FEWEST_ROWS = 4
@@ -14,20 +14,17 @@ FEWEST_ROWS = 4
 
 
 def within_step_covariance(
-    rows: NDArray[Any], accumulated: RowAccumulator, weights: ArrayLike | None
+    rows: Gradients, accumulated: RowAccumulator, weights: ArrayLike | None
 ) -> tuple[float, float, float, float] | None:
     """Return (Var |G|², Cov, Var tr Σ, degrees of freedom) of one step's estimates; None for too few rows.
 
     Delete-one jackknife (Tukey 1958). Leaving row i out of k moves the mean by a = wᵢ/(B − wᵢ) times gᵢ − ḡ,
     so |gᵢ − ḡ|² and ⟨ḡ, gᵢ − ḡ⟩ are all that is needed: one more pass over the rows, no B × B matrix.
     """
-    from nalr.kernels import moments as kernels
-
     k = len(rows)
     if k < FEWEST_ROWS:
         return None
-    distances, projections = np.empty(k), np.empty(k)
-    kernels.deviations(distances, projections, rows, accumulated.mean)
+    distances, projections = _deviations(rows, accumulated.mean)
     w = np.ones(k) if weights is None else np.asarray(weights, dtype=np.float64).reshape(-1)
     total = accumulated.total_weight
     rest = total - w
@@ -40,3 +37,19 @@ def within_step_covariance(
     if not np.isfinite(covariance).all():
         return None
     return float(covariance[0, 0]), float(covariance[0, 1]), float(covariance[1, 1]), float(k - 1)
+
+
+def _deviations(
+    rows: Gradients, mean: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return |gᵢ − ḡ|² and ⟨ḡ, gᵢ − ḡ⟩ of each row, (B,)."""
+    from nalr.kernels import moments as kernels
+
+    def one(part: Part, start: int, stop: int, offset: int) -> NDArray[np.float64]:
+        sums = np.zeros((2, len(rows)))
+        array, low, high = part.window(start, stop)
+        kernels.deviations(sums[0], sums[1], array, mean[offset + start : offset + stop], low, high)
+        return sums
+
+    total = sum(batch.over_columns(one, rows), np.zeros((2, len(rows))))
+    return total[0], total[1]

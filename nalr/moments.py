@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nalr import _checks
+from nalr import _checks, batch
+from nalr.inputs import as_rows, as_vector
 
-_NAN = math.nan
+_NAN, _INF = math.nan, math.inf
 
 
 class Moments(NamedTuple):
@@ -63,6 +64,42 @@ class Moments(NamedTuple):
     displacement_squared_norm: float = _NAN
     previous_product: float = _NAN
     nonfinite: int = 0
+
+    @classmethod
+    def from_rows(cls, gradients: Any, weights: Sequence[float] | None = None) -> Moments:
+        """Make the record from the rows themselves, in one pass over them and no memory beyond them.
+
+        Parameters
+        ----------
+        gradients : array of shape (B, D), or list of arrays of shape (B, …)
+            One row per sample or microbatch, all at the same parameters; one array for each layer if a list.
+            float16, bfloat16 (torch tensors on the CPU, ml_dtypes), float32 or float64.
+        weights : sequence of float, optional
+            Samples in each row, positive; 1 each by default.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where shapes, types or weights do not fit.
+
+        Notes
+        -----
+        Rows may be strided or in Fortran order. What else is not in C order is copied a window at a time.
+        Differences of float32 and 16-bit rows are taken in float32, sums in float64: the result is as exact
+        as the rows. Deviations of float32 beyond 3.4e38 overflow and make the record unusable.
+
+        Examples
+        --------
+        >>> moments = Moments.from_rows([[1.0, 2.0], [3.0, 2.0]])
+        >>> moments.total_variance, moments.mean_squared_norm
+        (2.0, 8.0)
+        """
+        rows = as_rows("gradients", gradients)
+        shares = None if weights is None else np.array(checked_weights(weights, len(rows)))
+        spread, norm, _ = batch.measure(rows, shares)
+        bad = 0 if math.isfinite(spread) and math.isfinite(norm) else batch.count_nonfinite(rows)
+        total = float(len(rows) if shares is None else shares.sum())
+        return cls(len(rows), total, rows.dimension, norm, spread, nonfinite=bad)
 
     @classmethod
     def from_norms(
@@ -119,9 +156,7 @@ class Moments(NamedTuple):
     @property
     def usable(self) -> bool:
         """Whether every sum of the gradients is finite."""
-        return (
-            not self.nonfinite and math.isfinite(self.mean_squared_norm) and math.isfinite(self.sum_squares)
-        )
+        return not self.nonfinite and -_INF < self.mean_squared_norm < _INF and -_INF < self.sum_squares < _INF
 
 
 def checked_weights(weights: Any, count: int) -> list[float]:
@@ -132,3 +167,19 @@ def checked_weights(weights: Any, count: int) -> list[float]:
     if len(shares) != count:
         raise ValueError(f"`weights` must hold one weight for each of the {count} rows, got {len(shares)}.")
     return shares
+
+
+def squared_norm(gradient: Any) -> float:
+    """Return |g|² of one gradient in float64, reading it once: what `Moments.from_norms` takes of each row.
+
+    Parameters
+    ----------
+    gradient : array of shape (D,), or list of arrays
+        One row, of any floating-point type; one array for each layer if a list.
+
+    Examples
+    --------
+    >>> squared_norm([3.0, 4.0])
+    25.0
+    """
+    return batch.squared_norm(as_vector("gradient", gradient))

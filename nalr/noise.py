@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nalr import _checks
+from nalr import _checks, batch
 from nalr._checks import NoiseWarning
 from nalr.averages import FEWEST_BLOCKS, DecayedAverages
-from nalr.columns import PooledColumns
+from nalr.columns import PooledColumns, column_variance
+from nalr.inputs import Gradients, as_rows, as_vector
 from nalr.jackknife import within_step_covariance
 from nalr.moments import Moments, checked_weights
 from nalr.noise_reading import NoiseReading, Seen, make_reading
@@ -142,7 +143,7 @@ class NoiseEstimator:
         >>> NoiseEstimator().estimate_noise([[1.0, 2.0], [3.0, 2.0]])
         1.0
         """
-        rows = _checks.rows("gradients", gradients)
+        rows = as_rows("gradients", gradients)
         if len(rows) == 1:
             self._warn_once(
                 "A batch of one row says nothing about gradient noise, so it is given as 0.0. Pass at "
@@ -150,9 +151,8 @@ class NoiseEstimator:
                 "successive steps."
             )
             return 0.0
-        accumulator = RowAccumulator()
-        accumulator.add_rows(rows)
-        return math.sqrt(accumulator.moments().total_variance / rows.shape[1])
+        spread = batch.measure(rows)[0]
+        return math.sqrt(spread / ((len(rows) - 1) * rows.dimension))
 
     def compute_variance(self, gradients: ArrayLike) -> NDArray[np.float64]:
         """Return the unbiased variance over rows (ddof = 1) of each coordinate of one batch.
@@ -176,18 +176,13 @@ class NoiseEstimator:
         >>> NoiseEstimator().compute_variance([[1.0, 2.0], [3.0, 2.0]])
         array([2., 0.])
         """
-        from nalr.kernels import moments as kernels
-
-        rows = _checks.rows("gradients", gradients)
+        rows = as_rows("gradients", gradients)
         if len(rows) == 1:
             self._warn_once(
                 "The variance of one row is not defined and is given as 0.0. Pass at least 2 rows."
             )
-            return np.zeros(rows.shape[1])
-        mean, m2 = np.empty(rows.shape[1]), np.empty(rows.shape[1])
-        kernels.column_moments(mean, m2, rows)
-        m2 /= len(rows) - 1
-        return m2
+            return np.zeros(rows.dimension)
+        return column_variance(rows)
 
     # -- the stream ---------------------------------------------------------------------------------
 
@@ -218,15 +213,17 @@ class NoiseEstimator:
         >>> estimator.update().reading().total_variance
         1.0
         """
-        vector = _checks.vector("row", row, self._state.dimension)
-        weight = _checks.positive("weight", weight)
-        self._open(vector.size)
+        vector = as_vector("row", row, self._state.dimension)
+        return self._accumulate(vector, _checks.positive("weight", weight))
+
+    def _accumulate(self, vector: Gradients, weight: float) -> NoiseEstimator:
+        self._open(vector.dimension)
         self._rows.add(vector, weight)
         self._within = None
         if self.per_coordinate:
-            self._columns.update(vector.reshape(1, -1))
+            self._columns.update(vector)
         for name, child in self._children.items():
-            child.accumulate(vector[self.groups[name]], weight)
+            child._accumulate(vector.columns(self.groups[name]), weight)
         return self
 
     def update(self, gradients: ArrayLike | None = None, weights: ArrayLike | None = None) -> NoiseEstimator:
@@ -255,17 +252,9 @@ class NoiseEstimator:
         2.0
         """
         if gradients is not None:
-            rows = _checks.rows("gradients", gradients, self._state.dimension)
+            rows = as_rows("gradients", gradients, self._state.dimension)
             shares = None if weights is None else checked_weights(weights, len(rows))
-            self._open(rows.shape[1])
-            alone = self._rows.num_rows == 0
-            self._rows.add_rows(rows, shares)
-            if alone and self._averages.state.count < FEWEST_BLOCKS and self._rows.nonfinite == 0:
-                self._within = within_step_covariance(rows, self._rows, shares)
-            if self.per_coordinate:
-                self._columns.update(rows)
-            for name, child in self._children.items():
-                child.update(rows[:, self.groups[name]], shares)
+            self._add_rows(rows, shares)
         elif self._state.closed or self._rows.num_rows == 0:
             raise ValueError("`gradients` must be given, since no row was accumulated for this step.")
         else:
@@ -273,6 +262,18 @@ class NoiseEstimator:
                 child.update()
         self._state.closed = True
         return self
+
+    def _add_rows(self, rows: Gradients, shares: list[float] | None) -> None:
+        self._open(rows.dimension)
+        alone = self._rows.num_rows == 0
+        self._rows.add_rows(rows, shares)
+        if alone and self._averages.state.count < FEWEST_BLOCKS and self._rows.nonfinite == 0:
+            self._within = within_step_covariance(rows, self._rows, shares)
+        if self.per_coordinate:
+            self._columns.update(rows)
+        for name, child in self._children.items():
+            child._add_rows(rows.columns(self.groups[name]), shares)
+            child._state.closed = True
 
     def update_moments(self, moments: Moments) -> NoiseEstimator:
         """Take in one step from its sums, made elsewhere.
@@ -316,11 +317,9 @@ class NoiseEstimator:
 
     def _step_moments(self) -> Moments:
         """Return the sums of the latest step, with the product that a one-row step needs."""
-        from nalr.kernels import moments as kernels
-
         moments = self._rows.moments()
         if moments.num_rows == 1 and moments.usable and self._before.num_rows:
-            return moments._replace(previous_product=float(kernels.dot(self._rows.mean, self._before.mean)))
+            return moments._replace(previous_product=batch.inner_product(self._rows.mean, self._before.mean))
         return moments
 
     def _take(self, moments: Moments, within: tuple[float, float, float, float] | None) -> None:

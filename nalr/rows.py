@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nalr import batch
+from nalr.inputs import Gradients, Part, as_vector
 from nalr.moments import Moments, checked_weights
 
 Vector = NDArray[np.float64]
@@ -38,32 +40,36 @@ class RowAccumulator:
         """D, once it is known."""
         return self.mean.size or None
 
-    def add(self, row: NDArray[Any], weight: float = 1.0) -> None:
-        """Fold in one checked row (D,)."""
-        from nalr.kernels import moments as kernels
-
-        if not self.mean.size:
-            self.mean = np.zeros(row.size)
+    def add(self, row: Gradients, weight: float = 1.0) -> None:
+        """Fold in one checked row."""
         if self.num_rows == 0:
-            self.mean[:] = row
-        else:
-            self.sum_squares += kernels.merge_mean(self.mean, self.total_weight, row, weight)
+            return self.add_rows(row, [weight])
+        gain = self._merge_row(row, weight)
+        self.sum_squares += gain
         self.num_rows += 1
         self.total_weight += weight
-        if not math.isfinite(kernels.dot(row, row)):
-            self.nonfinite += kernels.count_nonfinite(row)
+        if not math.isfinite(gain):
+            self.nonfinite += batch.count_nonfinite(row)
 
-    def add_rows(self, rows: NDArray[Any], weights: ArrayLike | None = None) -> None:
-        """Fold in checked rows (B, D) in one pass."""
+    def _merge_row(self, row: Gradients, weight: float) -> float:
         from nalr.kernels import moments as kernels
 
+        def one(part: Part, start: int, stop: int, offset: int) -> float:
+            block = self.mean[offset + start : offset + stop]
+            return kernels.merge_mean(block, self.total_weight, part.row(start, stop), weight)
+
+        return float(sum(batch.over_columns(one, row)))
+
+    def add_rows(self, rows: Gradients, weights: ArrayLike | None = None) -> None:
+        """Fold in checked rows in one pass."""
         if not self.mean.size:
-            self.mean = np.empty(rows.shape[1])
-        shares = np.ones(len(rows)) if weights is None else np.array(checked_weights(weights, len(rows)))
+            self.mean = np.empty(rows.dimension)
         mean = self.mean if self.num_rows == 0 else np.empty_like(self.mean)
-        spread, norm = kernels.batch_moments(mean, rows, shares)
-        bad = 0 if math.isfinite(spread) and math.isfinite(norm) else kernels.count_nonfinite(rows)
-        self._join(mean, len(rows), float(shares.sum()), spread, bad)
+        shares = None if weights is None else np.array(checked_weights(weights, len(rows)))
+        spread, norm, _ = batch.measure(rows, shares, mean)
+        total = float(len(rows) if shares is None else shares.sum())
+        finite = math.isfinite(spread) and math.isfinite(norm)
+        self._join(mean, len(rows), total, spread, 0 if finite else batch.count_nonfinite(rows))
 
     def merge(self, other: RowAccumulator) -> None:
         """Fold in the rows that another accumulator took at the same parameters."""
@@ -73,16 +79,11 @@ class RowAccumulator:
             self.mean = np.empty_like(other.mean)
         if self.num_rows == 0:
             self.mean[:] = other.mean
-            mean = self.mean
-        else:
-            mean = other.mean
-        self._join(mean, other.num_rows, other.total_weight, other.sum_squares, other.nonfinite)
+        self._join(other.mean, other.num_rows, other.total_weight, other.sum_squares, other.nonfinite)
 
     def _join(self, mean: Vector, num_rows: int, weight: float, spread: float, nonfinite: int) -> None:
         if self.num_rows:
-            from nalr.kernels import moments as kernels
-
-            self.sum_squares += kernels.merge_mean(self.mean, self.total_weight, mean, weight)
+            self.sum_squares += self._merge_row(as_vector("mean", mean), weight)
         self.sum_squares += spread
         self.num_rows += num_rows
         self.total_weight += weight
@@ -90,9 +91,7 @@ class RowAccumulator:
 
     def moments(self) -> Moments:
         """Return the sums of the rows so far."""
-        from nalr.kernels import moments as kernels
-
-        norm = kernels.dot(self.mean, self.mean)
+        norm = batch.squared_norm(as_vector("mean", self.mean))
         return Moments(
             self.num_rows,
             self.total_weight,

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nalr import LossSmoother, Moments, NoiseAdaptiveLR, NoiseEstimator, _checks, create_noisy_landscape
+from nalr import LossSmoother, Moments, NoiseAdaptiveLR, NoiseEstimator, create_noisy_landscape
+from nalr.inputs import as_rows
 from nalr.policies import Constant, NoiseAdaptive, Reason
 from tests.test_noise import same
 
@@ -374,9 +375,8 @@ def test_repr_shows_every_setting():
 def test_torch_tensors_reach_the_kernels_through_their_own_memory():
     torch = pytest.importorskip("torch")
     rows = torch.randn(8, 5)
-    passed_on = _checks.rows("rows", rows.numpy())
-    assert passed_on.__array_interface__["data"][0] == rows.data_ptr()
+    assert as_rows("rows", rows).parts[0].array.__array_interface__["data"][0] == rows.data_ptr()
     by_tensor, by_array = NoiseAdaptiveLR(0.1), NoiseAdaptiveLR(0.1)
     for loss in (torch.tensor(2.0), torch.tensor([1.5], requires_grad=True), torch.tensor(1.0).bfloat16()):
-        adapted = by_tensor.get_adapted_lr(rows.numpy(), loss)
+        adapted = by_tensor.get_adapted_lr(rows, loss)
         assert adapted == by_array.get_adapted_lr(rows.numpy().copy(), loss.item())

@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from nalr import Moments, _checks
+from nalr import Moments
+from nalr.columns import PooledColumns, column_variance, welford
+from nalr.inputs import as_rows, as_vector
 from nalr.kernels import moments as kernels
 from nalr.rows import RowAccumulator
 from tests.cases import batches
@@ -23,7 +25,7 @@ BATCHES = batches()
 
 def accumulated(rows, weights=None):
     accumulator = RowAccumulator()
-    accumulator.add_rows(_checks.rows("rows", rows), weights)
+    accumulator.add_rows(as_rows("rows", rows), weights)
     return accumulator
 
 
@@ -32,7 +34,7 @@ def test_batch_moments_equal_rational_arithmetic(name):
     rows = BATCHES[name]
     spread, norm = exact_moments(rows)
     moments = accumulated(rows).moments()
-    tolerance = rounding(np.asarray(rows, dtype=float))
+    tolerance = rounding(rows)
     assert moments.sum_squares == pytest.approx(spread, rel=tolerance, abs=0.0)
     assert moments.mean_squared_norm == pytest.approx(norm, rel=tolerance, abs=0.0)
 
@@ -51,14 +53,15 @@ def test_any_split_of_the_rows_gives_the_same_moments(name, cut):
     whole = accumulated(rows).moments()
     parts = RowAccumulator()
     for row in rows[:cut]:
-        parts.add(row)
+        parts.add(as_vector("row", row))
     if len(rows) > cut:
         other = accumulated(rows[cut:])
         parts.merge(other)
-    tolerance = rounding(np.asarray(rows, dtype=float))
+    tolerance = rounding(rows)
     assert parts.num_rows == whole.num_rows
     assert parts.moments().sum_squares == pytest.approx(whole.sum_squares, rel=tolerance, abs=0.0)
-    rounding_of_rows = 4.0 * np.finfo(float).eps * np.abs(rows).max()
+    exact = np.float32 if rows.dtype.itemsize <= 4 else float  # in which differences of rows are taken
+    rounding_of_rows = 4.0 * np.finfo(exact).eps * np.abs(rows).max()
     np.testing.assert_allclose(parts.mean, accumulated(rows).mean, rtol=0.0, atol=rounding_of_rows)
 
 
@@ -107,7 +110,7 @@ def test_values_that_are_not_finite_are_counted_and_make_the_step_unusable(bad, 
     together = accumulated(rows).moments()
     one_by_one = RowAccumulator()
     for row in rows:
-        one_by_one.add(row)
+        one_by_one.add(as_vector("row", row))
     for moments in (together, one_by_one.moments()):
         assert moments.nonfinite == 2
         assert not moments.usable
@@ -123,7 +126,7 @@ def test_an_accumulator_reused_after_reset_forgets_the_rows(rng):
     accumulator = accumulated(rng.normal(size=(5, 3)))
     accumulator.reset()
     rows = rng.normal(size=(4, 3))
-    accumulator.add_rows(rows)
+    accumulator.add_rows(as_rows("rows", rows))
     assert accumulator.moments() == accumulated(rows).moments()
 
 
@@ -172,62 +175,82 @@ def test_wrong_weights_are_refused(weights, message):
 
 
 @pytest.mark.parametrize("name", [n for n in BATCHES if n != "huge"])
-def test_column_moments_equal_numpy_in_double_precision(name):
-    rows = _checks.rows("rows", BATCHES[name])
-    mean, m2 = np.empty(rows.shape[1]), np.empty(rows.shape[1])
-    kernels.column_moments(mean, m2, rows)
+def test_the_variance_of_each_column_equals_numpy_in_long_double(name):
+    rows = BATCHES[name]
     wide = np.asarray(rows, dtype=np.longdouble)
-    rounding_of_rows = 4.0 * np.finfo(float).eps * np.abs(rows).max()
-    np.testing.assert_allclose(mean, wide.mean(axis=0).astype(float), rtol=0.0, atol=rounding_of_rows)
+    expected = wide.var(axis=0, ddof=1).astype(float)
     tolerance = rounding(np.asarray(rows, dtype=float))
-    expected = (wide.var(axis=0) * len(rows)).astype(float)
-    np.testing.assert_allclose(m2, expected, rtol=tolerance, atol=tolerance * expected.max())
+    got = column_variance(as_rows("rows", rows))
+    np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance * expected.max())
 
 
-def test_welford_rows_equal_columns_at_once(rng):
+def test_welford_rows_equal_columns_at_once_and_merged_parts(rng):
     rows = 1e6 + rng.normal(size=(50, 7))
     mean, m2 = np.zeros(7), np.zeros(7)
     for count, row in enumerate(rows):
-        kernels.welford_row(mean, m2, count, row)
-    whole_mean, whole_m2 = np.empty(7), np.empty(7)
-    kernels.column_moments(whole_mean, whole_m2, rows)
-    np.testing.assert_allclose(mean, whole_mean, rtol=1e-14)
-    np.testing.assert_allclose(m2, whole_m2, rtol=rounding(rows))
-    left = (np.empty(7), np.empty(7))
-    right = (np.empty(7), np.empty(7))
-    kernels.column_moments(*left, rows[:20])
-    kernels.column_moments(*right, rows[20:])
-    kernels.merge_columns(*left, 20, *right, 30)
-    np.testing.assert_allclose(left[1], whole_m2, rtol=rounding(rows))
+        welford(mean, m2, count, row)
+    np.testing.assert_allclose(mean, rows.mean(axis=0), rtol=1e-14)
+    np.testing.assert_allclose(m2 / 49, rows.var(axis=0, ddof=1), rtol=rounding(rows))
+    left, right = PooledColumns(), PooledColumns()
+    left.update(as_rows("rows", rows[:20]))
+    right.update(as_rows("rows", rows[20:]))
+    left.merge(right)
+    np.testing.assert_allclose(left.m2, m2, rtol=rounding(rows))
+
+
+def test_a_weighted_row_is_that_many_rows(rng):
+    rows = rng.normal(size=(3, 5))
+    weights = [1.0, 4.0, 2.0]
+    mean, m2 = np.zeros(5), np.zeros(5)
+    seen = 0.0
+    for weight, row in zip(weights, rows, strict=True):
+        welford(mean, m2, seen, row, weight)
+        seen += weight
+    repeated = np.repeat(rows, [1, 4, 2], axis=0)
+    np.testing.assert_allclose(mean, repeated.mean(axis=0), rtol=1e-13)
+    np.testing.assert_allclose(m2, repeated.var(axis=0) * 7, rtol=1e-12)
+
+
+def test_state_of_another_shape_is_refused():
+    with pytest.raises(ValueError, match=r"`m2` must have the shape of `mean`, \(2,\), got \(3,\)\."):
+        welford(np.zeros(2), np.zeros(3), 0, np.ones(2))
+    with pytest.raises(ValueError, match=r"`row` must have 2 values as in earlier updates, got 3\."):
+        welford(np.zeros(2), np.zeros(2), 0, np.ones(3))
 
 
 def test_a_second_call_compiles_nothing(rng):
     rows = rng.normal(size=(4, 8))
-    accumulated(rows)
-    before = len(kernels.batch_moments.signatures)
-    accumulated(rng.normal(size=(9, 31)))
-    accumulated(np.asfortranarray(rows)[:, ::1])
-    assert before >= 1
+    for few in (rows, rows.astype(np.float32)):
+        accumulated(few)
+        Moments.from_rows(few)
     compiled = len(kernels.batch_moments.signatures)
-    accumulated(rng.normal(size=(2, 5000)))
+    for shape in ((9, 31), (2, 5000), (40, 3)):
+        for dtype in (np.float32, np.float64):
+            accumulated(rng.normal(size=shape).astype(dtype))
+            Moments.from_rows(rng.normal(size=shape).astype(dtype))
     assert len(kernels.batch_moments.signatures) == compiled
 
 
 def test_compiled_and_interpreted_kernels_agree(rng, tmp_path):
-    rows = 1e3 + rng.normal(size=(6, 11))
+    rows = 1e3 + rng.normal(size=(11, 13))
     np.save(tmp_path / "rows.npy", rows)
     script = (
-        "import numpy as np; from nalr.kernels.moments import batch_moments, column_moments\n"
-        f"rows = np.load({str(tmp_path / 'rows.npy')!r}); mean = np.empty(11); m2 = np.empty(11)\n"
-        "a = batch_moments(mean, rows, np.ones(6)); column_moments(mean, m2, rows)\n"
-        "print(repr([float(v) for v in (*a, *m2)]))"
+        "import numpy as np\n"
+        "from nalr import Moments, NoiseEstimator\n"
+        f"rows = np.load({str(tmp_path / 'rows.npy')!r})\n"
+        "single, half = rows.astype(np.float32), rows.astype(np.float16)\n"
+        "kinds = [rows, rows[:5], rows[:3], single, half, rows.T.copy().T]\n"
+        "records = [Moments.from_rows(kind) for kind in kinds]\n"
+        "sums = [float(v) for m in records for v in (m.sum_squares, m.mean_squared_norm)]\n"
+        "sums.append(float(Moments.from_rows(rows, range(1, 12)).sum_squares))\n"
+        "print(repr([*sums, *NoiseEstimator().compute_variance(rows).tolist()]))"
     )
-    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
-    result = subprocess.run(
-        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
-    )
-    mean, m2 = np.empty(11), np.empty(11)
-    compiled = kernels.batch_moments(mean, rows, np.ones(6))
-    kernels.column_moments(mean, m2, rows)
-    interpreted = [float(part) for part in result.stdout.strip().strip("[]").split(",")]
-    np.testing.assert_allclose(interpreted, [*compiled, *m2], rtol=rounding(rows))
+    outcomes = []
+    for disabled in ("1", "0"):
+        environment = {**os.environ, "NUMBA_DISABLE_JIT": disabled}
+        result = subprocess.run(
+            [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+        )
+        outcomes.append([float(part) for part in result.stdout.strip().strip("[]").split(",")])
+    interpreted, compiled = outcomes
+    np.testing.assert_allclose(interpreted, compiled, rtol=rounding(rows.astype(np.float32)))

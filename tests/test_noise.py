@@ -233,6 +233,7 @@ def test_one_row_steps_fall_back_on_the_change_from_step_to_step(rng):
 
 
 def test_moments_made_elsewhere_give_the_same_reading(rng):
+    from nalr.inputs import as_rows
     from nalr.rows import RowAccumulator
 
     direct, remote = NoiseEstimator(decay=0.9), NoiseEstimator(decay=0.9)
@@ -240,7 +241,7 @@ def test_moments_made_elsewhere_give_the_same_reading(rng):
         rows = rng.normal(size=(5, 6))
         direct.update(rows)
         accumulator = RowAccumulator()
-        accumulator.add_rows(rows)
+        accumulator.add_rows(as_rows("rows", rows))
         remote.update_moments(accumulator.moments())
     assert remote.reading() == direct.reading()
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from nalr.inputs import as_rows, as_vector
 from nalr.path import Path
 from nalr.rows import RowAccumulator
 from tests.oracles import path_sums
@@ -12,7 +13,7 @@ from tests.oracles import path_sums
 
 def moments_of(gradient, num_rows=2):
     accumulator = RowAccumulator()
-    accumulator.add_rows(np.repeat(gradient.reshape(1, -1), num_rows, axis=0))
+    accumulator.add_rows(as_rows("rows", np.repeat(gradient.reshape(1, -1), num_rows, axis=0)))
     return accumulator.moments()
 
 
@@ -21,7 +22,7 @@ def walk(gradients, rates, params=None, forgetting=0.01, num_rows=2):
     sums = None
     for step, gradient in enumerate(gradients):
         lr = rates[step - 1] if step else 0.0
-        position = None if params is None else params[step]
+        position = None if params is None else as_vector("params", params[step])
         sums = path.advance(moments_of(gradient, num_rows), gradient, lr, position, forgetting)
     return path, sums
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from nalr import Moments, NoiseAdaptiveLR, create_noisy_landscape
+from nalr.inputs import as_rows
 from nalr.policies import Constant, Decision, Evidence, NoiseAdaptive, NoiseAdaptiveSettings, Policy, Reason
 from nalr.policies.kick import Kick
 from nalr.policies.signals import DisplacementSignal, GradientLevel, LossLevel, StepCurvature
@@ -23,7 +24,7 @@ POLICIES = {
 
 def evidence(rng, step, lr, rows=4, scale=1.0, loss=None):
     accumulator = RowAccumulator()
-    accumulator.add_rows(scale * (1.0 + rng.normal(size=(rows, 5))))
+    accumulator.add_rows(as_rows("rows", scale * (1.0 + rng.normal(size=(rows, 5)))))
     moments = accumulator.moments()
     if step:
         norm = moments.mean_squared_norm
@@ -151,7 +152,7 @@ def test_reach_is_unbiased_under_noise_where_the_naive_form_is_not():
             rows = eigenvalues * x + rng.normal(size=(4, 4))
             gradient = rows.mean(axis=0)
             accumulator = RowAccumulator()
-            accumulator.add_rows(rows)
+            accumulator.add_rows(as_rows("rows", rows))
             moments = accumulator.moments()
             if step:
                 moments = moments._replace(

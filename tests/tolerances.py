@@ -13,11 +13,12 @@ def rounding(array: np.ndarray, operations: int | None = None) -> float:
     the worst order of summation).
     """
     array = np.asarray(array)
+    exact = np.float32 if array.dtype.itemsize <= 4 else np.float64  # in which differences of rows are taken
     spread = float(np.std(array.astype(np.float64)))
     largest = float(np.max(np.abs(array)))
     terms = array.size if operations is None else operations
     conditioning = largest / spread if spread > 0 else 1.0
-    return float(4 * np.finfo(np.float64).eps * (terms + conditioning))
+    return float(4 * np.finfo(exact).eps * conditioning + 4 * np.finfo(np.float64).eps * terms)
 
 
 def standard_errors(values: np.ndarray, number: float = 4.0) -> float:

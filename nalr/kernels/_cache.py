@@ -49,6 +49,12 @@ def protect(kernel: Any) -> None:
     kernel.compile = _one_at_a_time(kernel, kernel.compile)
 
 
+def is_kept(kernel: Any) -> bool:
+    """Return whether this version of `kernel` lies compiled in its cache."""
+    cache = kernel._cache
+    return isinstance(cache, _SafeCache) and cache.holds_any()
+
+
 def warn_once(problem: str, remedy: str) -> None:
     """Warn that kernels are not kept, unless that was said before: one cause fails for every kernel."""
     global _warned
@@ -103,6 +109,13 @@ class _SafeCache(caching._Cache):  # type: ignore[misc]
     def cache_path(self) -> str | None:
         """The directory, or None once the cache is off."""
         return self._cache.cache_path  # type: ignore[no-any-return]
+
+    def holds_any(self) -> bool:
+        """Return whether some specialisation is in the index; False if it cannot be read."""
+        try:
+            return bool(self._cache._cache_file._load_index())
+        except Exception:
+            return False
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the compiled kernel for the signature, or None if there is none that can be read."""

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from nalr.kernels._jit import reassociating
+from nalr.kernels._wide import wide
 
 Array = NDArray[Any]
 
@@ -64,12 +66,13 @@ def advance_by_parameters(
     signal = 0.0
     length = 0.0
     for j in range(gradient.size):
-        step = previous[j] - params[j]
+        place = np.float64(wide(params[j]))
+        step = previous[j] - place
         displacement[j] = keep * displacement[j] + step
         mean_displacement[j] = decay * mean_displacement[j] + (1.0 - decay) * displacement[j]
         product += gradient[j] * step
         squared += step * step
         signal += gradient[j] * 0.5 * (displacement[j] + mean_displacement[j])
         length += displacement[j] * displacement[j]
-        previous[j] = params[j]
+        previous[j] = place
     return product, squared, signal, length

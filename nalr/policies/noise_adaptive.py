@@ -170,7 +170,7 @@ class NoiseAdaptive(Policy):
         self._level = LossLevel()
         self._signal = DisplacementSignal()
         self._gradient = GradientLevel()
-        self._trend = _new_trend()
+        self._begin_line()
         self._kick = Kick(self._pace, total_steps, reference)
 
     @property
@@ -224,7 +224,7 @@ class NoiseAdaptive(Policy):
         lr = self._state.rate * anneal
         self._level.update(evidence.loss, self._curvature.loss_change)
         self._gradient.update(moments, evidence.lr)
-        self._trend.fold((evidence.loss,))
+        self._losses.append(evidence.loss)
         noise = evidence.noise_variance
         floor = 0.25 * lr * noise if noise > 0.0 else 0.0
         return View(
@@ -332,21 +332,30 @@ class NoiseAdaptive(Policy):
     def _at_floor(self, view: View) -> bool:
         """Whether noise explains the level: no certain slope, and a floor above what any slope would take."""
         c, s = self.settings, self._state
-        count = self._trend.state.count
+        count = self._trend.state.count + len(self._losses)
         if count < s.window:
             return False
+        self._fold_losses()
         slope, error, _ = self._trend.reading()
         if slope > -c.floor_errors * error and view.floor > count * abs(slope):
             return True
         if count > 4.0 * s.window:
-            self._trend = _new_trend()
+            self._begin_line()
         return False
+
+    def _begin_line(self) -> None:
+        self._trend = _new_trend()
+        self._losses: list[float] = []  # that the line has yet to take: few steps ask for it
+
+    def _fold_losses(self) -> None:
+        self._trend.fold(self._losses)
+        self._losses.clear()
 
     def _settle(self) -> Reason:
         s = self._state
         s.rate *= self.settings.floor_cut
         s.window *= self.settings.floor_window_growth
-        self._trend = _new_trend()
+        self._begin_line()
         self._level.rebase()
         return Reason.FLOOR
 
@@ -408,6 +417,7 @@ class NoiseAdaptive(Policy):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state as plain numbers and dicts."""
+        self._fold_losses()
         records: dict[str, Any] = {}
         for name in self._RECORDS:
             record = getattr(self, f"_{name}")
@@ -422,7 +432,7 @@ class NoiseAdaptive(Policy):
                 record.load_state_dict(state[name])
             else:
                 setattr(self, f"_{name}", type(record)(**state[name]))
-        self._trend = _new_trend()
+        self._begin_line()
         self._trend.state = TrendState(**state["trend"])
 
 
