@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 import nalr
 from nalr.demo.options import OneLineParser, add_options
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
+
+_HOMES = {"demo": "nalr.demo.main", "doctor": "nalr.doctor", "warmup": "nalr.warmup"}
+"""Where the `run(options)` of each command is."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The command's exit status: 0 for success.
+        The command's exit status: 0 for success, 130 after Ctrl-C.
 
     Raises
     ------
@@ -32,12 +40,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     Traceback (most recent call last):
     SystemExit: 2
     """
+    options = _parser().parse_args(argv)
+    # A command's modules are imported once it is chosen, so that the others start fast.
+    run = import_module(_HOMES[options.command]).run
+    try:
+        return int(run(options))
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _parser() -> OneLineParser:
     parser = OneLineParser(prog="nalr", description=nalr.__doc__)
     parser.add_argument("--version", action="version", version=f"nalr {nalr.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="command", required=True)
     add_options(commands.add_parser("demo", help="compare with hand-tuned learning rates on three problems"))
-    options = parser.parse_args(argv)
-    # A command's modules are imported once it is chosen, so that the others start fast.
-    from nalr.demo.main import run
-
-    return run(options)
+    commands.add_parser("warmup", help="compile every kernel ahead of time")
+    doctor = commands.add_parser(
+        "doctor", help="say what this machine means for the kernels, and what is wrong"
+    )
+    doctor.add_argument("--json", action="store_true", help="print JSON and nothing else")
+    return parser

@@ -27,12 +27,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from numba.core import caching
+import numba.core.caching
+import numba.core.dispatcher
 from numba.core.compiler_lock import global_compiler_lock
-from numba.core.dispatcher import Dispatcher
 
 from nalr._checks import CacheWarning
 from nalr.kernels._lock import NAME, PATIENCE, DirectoryLock
+
+caching: Any = numba.core.caching  # typed in some versions, in part
+Dispatcher: Any = numba.core.dispatcher.Dispatcher
 
 _lock = DirectoryLock()
 _warned = False
@@ -92,7 +95,7 @@ def _without_cache(kernel: Any, compile_now: Callable[[Any], Any], signature: An
         kernel._cache = cache
 
 
-class _SafeCache(caching._Cache):  # type: ignore[misc]
+class _SafeCache:
     """A cache whose failures switch it off, and are nobody's errors.
 
     Around the cache, not around the compilation: an error of the compiler is never taken for one of the disk.
