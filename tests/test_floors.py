@@ -23,6 +23,7 @@ FLOORS = {
     "batch": 2,
     "moments": 3,
     "columns": 3,
+    "probes": 3,
     "rows": 4,
     "path": 4,
     "jackknife": 5,
