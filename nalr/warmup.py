@@ -93,7 +93,10 @@ def _steps() -> list[Step]:
             rows = random.normal(size=(count, 8)).astype(dtype)
             batches += [rows, np.asfortranarray(rows), _read_only(rows)]
     steps: list[Step] = [_Call(work, rows) for rows in batches for work in (_estimate, _adapt)]
-    return [*steps, _smooth, _read]
+    for count in COUNTS:
+        bits = (random.normal(size=(count, 8)).astype(np.float32).view(np.uint32) >> 16).astype(np.int16)
+        steps += [_Call(_take_bits, rows) for rows in (bits, np.asfortranarray(bits), _read_only(bits))]
+    return [*steps, _smooth, _probe, _read]
 
 
 class _Call:
@@ -143,11 +146,50 @@ def _adapt(rows: Any) -> None:
         fed.get_adapted_lr(None, loss)
 
 
+def _take_bits(rows: Any) -> None:
+    """Do what `_estimate` and `_adapt` do with bfloat16, which only a tensor of torch brings in."""
+    from nalr import batch
+    from nalr.columns import PooledColumns, column_variance
+    from nalr.inputs import Gradients, Part
+    from nalr.jackknife import within_step_covariance
+    from nalr.path import Path
+    from nalr.rows import RowAccumulator
+
+    whole, single = Gradients(len(rows), [Part(rows)]), Gradients(1, [Part(rows[:1])])
+    sums = RowAccumulator()
+    sums.add_rows(whole)
+    sums.add_rows(whole, [2.0] * len(rows))
+    sums.add(single)
+    within_step_covariance(whole, sums, None)
+    columns = PooledColumns()
+    columns.update(whole)
+    columns.update(single)
+    if len(rows) > 1:
+        column_variance(whole)
+    batch.count_nonfinite(whole)
+    path = Path()
+    path.measure(whole, 0.1, None, 0.0)
+    path.measure(whole, 0.1, single, 0.0)
+
+
 def _smooth() -> None:
     from nalr.smoothing import LossSmoother
 
     for smoother in (LossSmoother(), LossSmoother(cutoff=0.1, window=5)):
         smoother.smooth([1.0] * 40)
+
+
+def _probe() -> None:
+    from nalr.probes import ProbeAverage, normal, rademacher
+
+    for dtype in ("float32", "float64"):
+        for draw in (rademacher, normal):
+            probe = draw(8, seed=0, dtype=dtype)
+            both = ProbeAverage(diagonal=True), ProbeAverage()
+            for average in both:
+                average.update(probe, probe)
+                average.update(probe, probe)
+            both[0].merge(both[0])
 
 
 def _read() -> None:
