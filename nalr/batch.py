@@ -69,7 +69,6 @@ def measure(
 
     ḡ is written to `mean` (D,), if given; else it never exists as a whole.
     """
-
     parts = gradients.parts
     if len(parts) == 1 and parts[0].width <= WIDTH:
         return _measure_small(parts[0], weights, mean, visit)
@@ -112,11 +111,11 @@ def _sums(
     part: Part, start: int, stop: int, total: Vector, keep: bool, weights: Vector | None
 ) -> tuple[float, float]:
     if weights is None and part.columns is not None:
-        return kernels.moments.column_order_moments(total, part.columns, start, stop, keep)  # type: ignore[no-any-return]
+        return kernels.moments.column_order_moments(total, part.columns, start, stop, keep)
     array, low, high = part.window(start, stop)
     if weights is None:
-        return kernels.moments.batch_moments(total, array, low, high, keep)  # type: ignore[no-any-return]
-    return kernels.moments.weighted_moments(total, array, weights, low, high, keep)  # type: ignore[no-any-return]
+        return kernels.moments.batch_moments(total, array, low, high, keep)
+    return kernels.moments.weighted_moments(total, array, weights, low, high, keep)
 
 
 def over_columns(function: Callable[[Any, int, int, int], Any], gradients: Gradients) -> list[Any]:
@@ -129,6 +128,7 @@ def over_columns(function: Callable[[Any, int, int, int], Any], gradients: Gradi
 
 def count_nonfinite(gradients: Gradients) -> int:
     """Return how many values are nan or infinite."""
+
     def one(part: Part, start: int, stop: int, _: int) -> int:
         return kernels.moments.count_nonfinite(*part.window(start, stop))
 
@@ -137,6 +137,7 @@ def count_nonfinite(gradients: Gradients) -> int:
 
 def squared_norm(gradients: Gradients) -> float:
     """Return Σ g² over all rows in float64, reading once."""
+
     def one(part: Part, start: int, stop: int, _: int) -> float:
         array, low, high = part.window(start, stop)
         return sum(kernels.moments.sum_squares(row[low:high]) for row in array)
@@ -150,7 +151,9 @@ def inner_product(a: Vector, b: Vector) -> float:
     return float(
         sum(
             threads.run(
-                lambda i: kernels.moments.dot(a[pieces[i] : pieces[i] + CHUNK], b[pieces[i] : pieces[i] + CHUNK]),
+                lambda i: kernels.moments.dot(
+                    a[pieces[i] : pieces[i] + CHUNK], b[pieces[i] : pieces[i] + CHUNK]
+                ),
                 len(pieces),
             )
         )

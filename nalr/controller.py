@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from dataclasses import astuple, dataclass
+from typing import Any
 
 from numpy.typing import ArrayLike
 
@@ -14,7 +15,7 @@ from nalr.inputs import as_rows, as_vector
 from nalr.moments import Moments
 from nalr.noise import NoiseEstimator
 from nalr.noise_reading import NoiseReading
-from nalr.path import Path
+from nalr.path import DTYPES, Path
 from nalr.policies.base import Decision, Evidence, Policy, Reason
 from nalr.policies.noise_adaptive import NoiseAdaptive
 from nalr.rows import RowAccumulator
@@ -31,7 +32,8 @@ BAND_EVERY = 64
 """Steps between two intervals of the noise scale in the history; they take longer than a decision."""
 
 
-class _State(NamedTuple):
+@dataclass(slots=True)
+class _State:
     """What changes besides the parts that keep their own state."""
 
     step: int = 0  # calls so far
@@ -69,6 +71,8 @@ class NoiseAdaptiveLR:
         Where the loss is smoothed for the record; `LossSmoother(alpha)` by default.
     policy : Policy, optional
         What decides; `nalr.policies.NoiseAdaptive()` by default.
+    path_dtype : str
+        "float64", or "float32" for half of the memory: see Notes.
 
     Raises
     ------
@@ -77,8 +81,9 @@ class NoiseAdaptiveLR:
 
     Notes
     -----
-    Memory: four D-vectors of float64 (mean gradient, last step, displacement, its running mean). Cost: one
-    pass over the rows and one over four vectors, and some tens of microseconds.
+    Memory: three D-vectors of `path_dtype` (last step, displacement, its running mean); a fourth, of float64,
+    where `accumulate` brings the rows, and two more where they come one a step. Cost: one pass over the rows
+    and the three vectors, and some twenty microseconds; nothing as long as D is allocated in a step.
 
     Examples
     --------
@@ -107,6 +112,7 @@ class NoiseAdaptiveLR:
         estimator: NoiseEstimator | None = None,
         smoother: LossSmoother | None = None,
         policy: Policy | None = None,
+        path_dtype: str = "float64",
     ) -> None:
         self.base_lr = _checks.positive("base_lr", base_lr)
         self.min_lr = _default_bound("min_lr", min_lr, self.base_lr / RANGE)
@@ -124,14 +130,16 @@ class NoiseAdaptiveLR:
         self.policy: Policy = _part("policy", policy, Policy) or NoiseAdaptive()
         self.history = History()
         self._rows = RowAccumulator()
-        self._path = Path()
+        self.path_dtype = _checked_dtype(path_dtype)
+        self._path = Path(dtype=path_dtype)
         self.reset()
 
     def __repr__(self) -> str:
         return (
             f"NoiseAdaptiveLR(base_lr={self.base_lr!r}, min_lr={self.min_lr!r}, max_lr={self.max_lr!r}, "
             f"total_steps={self.total_steps!r}, alpha={self.alpha!r}, cooldown={self.cooldown!r}, "
-            f"estimator={self.estimator!r}, smoother={self.smoother!r}, policy={self.policy!r})"
+            f"estimator={self.estimator!r}, smoother={self.smoother!r}, policy={self.policy!r}, "
+            f"path_dtype={self.path_dtype!r})"
         )
 
     def reset(self) -> None:
@@ -173,13 +181,14 @@ class NoiseAdaptiveLR:
 
         Parameters
         ----------
-        gradients_batch : array of shape (B, D), or None
-            The step's gradients, one row per sample (or microbatch), all at the present parameters. None
+        gradients_batch : array of shape (B, D), list of arrays of shape (B, …), or None
+            The step's gradients, one row per sample (or microbatch), all at the present parameters; one array
+            for each layer if a list. Any floating-point type, torch tensors on the CPU among them. None
             where `accumulate` brought them. One row will do, but then noise is judged from the change of the
             gradient from step to step, and `reading().source` says "steps".
         loss : float
             The step's loss, of the same samples.
-        params : array of shape (D,), optional
+        params : array of shape (D,), or list of arrays, optional
             The parameters before the step. Without them plain SGD is assumed: x ← x − lr · mean of the rows.
             With them any optimizer will do. Give them at every call or at none.
 
@@ -243,24 +252,23 @@ class NoiseAdaptiveLR:
         state = self._state
         self.estimator.update_moments(moments)
         smoothed = self.smoother.update(loss)
-        if moments.usable and math.isfinite(loss):
+        usable = moments.usable
+        if usable and math.isfinite(loss):
             decision = self._ask(moments, loss)
             skipped = 0
         else:
             skipped = state.skipped + 1
             decision = self._skip(skipped, moments, loss)
-        lr = decision.lr
+            state.nonfinite += moments.nonfinite + (not math.isfinite(loss))
         self._decision = decision
-        self._state = _State(
-            state.step + 1,
-            lr,
-            lr if moments.usable else 0.0,
-            skipped,
-            state.nonfinite + moments.nonfinite + (not math.isfinite(loss)),
-            self._band(state),
-        )
-        self._record(state.step, loss, smoothed)
-        return lr
+        if state.step % BAND_EVERY == 0:
+            state.band = self._band()
+        self._record(state.step, loss, smoothed, decision)
+        state.step += 1
+        state.lr = decision.lr
+        state.applied_lr = decision.lr if usable else 0.0
+        state.skipped = skipped
+        return decision.lr
 
     def _ask(self, moments: Moments, loss: float) -> Decision:
         """Ask the policy, and hold its answer within the bounds."""
@@ -285,25 +293,19 @@ class NoiseAdaptiveLR:
     def _last_lr(self) -> float:
         return self.base_lr if math.isnan(self._state.lr) else self._state.lr
 
-    def _band(self, state: _State) -> tuple[float, float]:
-        """Return the interval of the noise scale, measured now and then."""
-        if state.step % BAND_EVERY:
-            return state.band
+    def _band(self) -> tuple[float, float]:
+        """Return the interval of the noise scale; nan where it says nothing."""
         low, high = self.estimator.reading().noise_scale_interval
         return (low, high) if math.isfinite(high) else (math.nan, math.nan)
 
-    def _record(self, step: int, loss: float, smoothed: float) -> None:
-        decision, variance = self._decision, self.estimator.total_variance
-        assert decision is not None
-        scale = math.sqrt(variance / self._dimension()) if variance >= 0.0 else math.nan
+    def _record(self, step: int, loss: float, smoothed: float, decision: Decision) -> None:
+        variance = self.estimator.total_variance
+        scale = math.sqrt(variance / (self.estimator.dimension or 1)) if variance >= 0.0 else math.nan
         low, high = self._state.band
         curvature = decision.evidence.get("curvature", math.nan)
         self.history.append(
             step, loss, smoothed, decision.lr, decision.reason.value, scale, low, high, curvature
         )
-
-    def _dimension(self) -> int:
-        return self.estimator.dimension or 1
 
     # -- what it knows ------------------------------------------------------------------------------
 
@@ -343,7 +345,7 @@ class NoiseAdaptiveLR:
         decision = self._decision
         return {
             "settings": repr(self),
-            "state": list(self._state),
+            "state": list(astuple(self._state)),
             "decision": None
             if decision is None
             else [decision.lr, decision.reason.value, dict(decision.evidence)],
@@ -382,6 +384,12 @@ class NoiseAdaptiveLR:
 
 def _default_bound(name: str, value: float | None, default: float) -> float:
     return _checks.positive(name, default if value is None else value)
+
+
+def _checked_dtype(name: str) -> str:
+    if name not in DTYPES:
+        raise ValueError(f"`path_dtype` must be one of {', '.join(DTYPES)}, got {name!r}.")
+    return name
 
 
 def _part(name: str, value: Any, kind: type) -> Any:

@@ -94,7 +94,9 @@ class History:
         """Return the columns as lists, by name."""
         if not self._entries:
             return {name: [] for name in COLUMNS}
-        return {name: list(column) for name, column in zip(COLUMNS, zip(*self._entries, strict=True), strict=True)}
+        return {
+            name: list(column) for name, column in zip(COLUMNS, zip(*self._entries, strict=True), strict=True)
+        }
 
     def to_numpy(self) -> dict[str, NDArray[Any]]:
         """Return the columns as arrays: float64, whole numbers for `step`, strings for `reason`."""

@@ -18,8 +18,8 @@ Array = NDArray[Any]
 
 # float16 and bfloat16 come as integers of their size: see `nalr.kernels._wide`.
 HALF, BRAIN = np.dtype(np.uint16), np.dtype(np.int16)
-FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-READY = (*FLOATS, HALF, BRAIN)
+SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
+READY = (SINGLE, DOUBLE, HALF, BRAIN)
 
 
 COPIED = 1 << 16
@@ -35,13 +35,16 @@ class Part:
         self.width = rows.shape[1]
         self.columns: Array | None = None  # (width, B) where rows are in Fortran order
         self.array = rows  # (B, ≥ width) in C order; else as it came, and `window` copies
+        if (rows.dtype is SINGLE or rows.dtype is DOUBLE) and rows.flags.c_contiguous:
+            self.ready = True  # for kernels, as it is
+            return
         known = rows.dtype in READY
         if known and not rows.flags.c_contiguous:
             if rows.flags.f_contiguous:
                 self.columns = rows.T
             else:
                 self.array = _with_gaps_as_columns(rows)
-        self.ready = known and self.array.flags.c_contiguous  # for kernels, as it is
+        self.ready = known and self.array.flags.c_contiguous
 
     def window(self, start: int, stop: int) -> tuple[Array, int, int]:
         """Return an array in C order, and where in it the columns are; a copy of them only if it must."""
@@ -92,7 +95,7 @@ def as_array(name: str, value: Any) -> Array:
 
     Tensors of torch on the CPU are taken with or without gradient, bfloat16 too. Lists are converted.
     """
-    if type(value) is np.ndarray and value.dtype in FLOATS:
+    if type(value) is np.ndarray and (value.dtype is SINGLE or value.dtype is DOUBLE):
         return value
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(value, torch.Tensor):
@@ -180,7 +183,7 @@ def as_rows(name: str, value: Any, dimension: int | None = None) -> Gradients:
     The trailing axes of a layer are flattened; that copies the layer if they are not in memory order. A list
     whose arrays are all one-dimensional is B rows, which are copied into one array.
     """
-    if isinstance(value, (list, tuple)) and any(getattr(layer, "ndim", 0) > 1 for layer in value):
+    if type(value) is not np.ndarray and _holds_arrays(value, 2):
         return _checked(name, _layers(name, value), dimension)
     array = as_array(name, value)
     if array.ndim != 2:
@@ -195,7 +198,7 @@ def as_rows(name: str, value: Any, dimension: int | None = None) -> Gradients:
 
 def as_vector(name: str, value: Any, dimension: int | None = None) -> Gradients:
     """Return the one row that `value` holds: an array (D,), or a list of arrays, one for each layer."""
-    if isinstance(value, (list, tuple)) and any(getattr(layer, "ndim", 0) for layer in value):
+    if _holds_arrays(value, 1):
         arrays = [as_array(name, layer).reshape(1, -1) for layer in value]
     else:
         array = as_array(name, value)
@@ -211,6 +214,11 @@ def as_vector(name: str, value: Any, dimension: int | None = None) -> Gradients:
             f"`{name}` must have {dimension} values as in earlier updates, got {gradients.dimension}."
         )
     return gradients
+
+
+def _holds_arrays(value: Any, dimensions: int) -> bool:
+    """Whether `value` is a list with an array of at least so many dimensions."""
+    return isinstance(value, (list, tuple)) and any(getattr(item, "ndim", 0) >= dimensions for item in value)
 
 
 def _layers(name: str, value: Any) -> Gradients:

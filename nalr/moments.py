@@ -156,7 +156,9 @@ class Moments(NamedTuple):
     @property
     def usable(self) -> bool:
         """Whether every sum of the gradients is finite."""
-        return not self.nonfinite and -_INF < self.mean_squared_norm < _INF and -_INF < self.sum_squares < _INF
+        return (
+            not self.nonfinite and -_INF < self.mean_squared_norm < _INF and -_INF < self.sum_squares < _INF
+        )
 
 
 def checked_weights(weights: Any, count: int) -> list[float]:

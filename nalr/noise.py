@@ -345,7 +345,8 @@ class NoiseEstimator:
         s = self._state
         if moments.num_rows > 1:
             s.source = "rows"
-            return moments.signal, moments.total_variance
+            variance = moments.total_variance
+            return moments.mean_squared_norm - variance / moments.total_weight, variance
         product = moments.previous_product
         if math.isnan(product) or math.isnan(s.previous_squared_norm):
             return None

@@ -59,9 +59,7 @@ class Path:
         self.previous: Vector = np.empty(0, self.dtype)  # (D,) the gradient before, or the parameters before
         self.last_gradient: Vector = np.empty(0)  # (D,) kept beside parameters for one-row steps only
 
-    def measure(
-        self, rows: Gradients, lr: float, params: Gradients | None, forgetting: float
-    ) -> Moments:
+    def measure(self, rows: Gradients, lr: float, params: Gradients | None, forgetting: float) -> Moments:
         """Return the sums of one step's rows and of the path, in one pass over both.
 
         `lr` is the rate of the step before; it is used where no `params` are given, and plain SGD is
@@ -123,7 +121,8 @@ class Path:
             d, m, p = travelled, average, previous
             if gradient.size < d.size:
                 d, m, p = d[start:stop], m[start:stop], p[start:stop]
-            return kernels.path.advance_by_gradient(d, m, p, gradient, lr, keep, decay)  # type: ignore[no-any-return]
+            sums: tuple[float, ...] = kernels.path.advance_by_gradient(d, m, p, gradient, lr, keep, decay)
+            return sums
 
         def by_parameters(gradient: Vector, start: int, stop: int) -> tuple[float, ...]:
             assert params is not None
@@ -144,14 +143,14 @@ class Path:
                 self.broken = True
             bad = batch.count_nonfinite(rows)
             return Moments(count, float(count), dimension, norm, spread, nonfinite=bad)
-        path = self._path_sums(sums) if known else None
+        path: Any = self._path_sums(sums) if known else None
         self.broken = False
         if path is None:
             return Moments(count, float(count), dimension, norm, spread)
         return Moments(count, float(count), dimension, norm, spread, *path)
 
     def _path_sums(self, sums: list[tuple[float, ...]]) -> tuple[float, ...] | None:
-        """Return the path's sums over all chunks; None, and a new path, where they are too large to square."""
+        """Return the path's sums over all chunks; None, and a new path, where they cannot be squared."""
         added = sums[0] if len(sums) == 1 else tuple(map(sum, zip(*sums, strict=True)))
         if not -math.inf < added[1] + added[2] + added[3] < math.inf:
             self.displacement[:] = 0.0
@@ -179,4 +178,3 @@ class Path:
         for name in self.__slots__:
             value = state[name]
             setattr(self, name, value.copy() if isinstance(value, np.ndarray) else value)
-

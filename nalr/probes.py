@@ -319,7 +319,7 @@ def _new(dim: int, dtype: DTypeLike) -> Floats:
 
 def _checked_out(out: Any, dim: int) -> Floats:
     probe = _vector("out", out)
-    if probe is not out or not probe.flags.writeable or probe.shape != (dim,):
+    if id(probe) != id(out) or not probe.flags.writeable or probe.shape != (dim,):
         raise ValueError(f"`out` must be a contiguous, writable array of shape ({dim},), got {out.shape}.")
     return probe
 

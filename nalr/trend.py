@@ -7,13 +7,22 @@ no sum ever holds t**2 or loss**2: an offset of 1e8 and a million steps cost no 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
+from nalr import kernels
+
 LARGEST_CORRELATION = 0.95
 """Cap of the residual correlation. At 1 the residuals are a random walk, any slope may be chance and the
 error would be infinite; .95 widens it 6 times, enough to call no such slope real, and keeps it finite."""
+
+COMPILED_FROM = 64
+"""Losses from which on the compiled loop is the faster one. It is used where numba is loaded already: loading
+it would take longer than a million losses."""
 
 SETTLED_TIME_CONSTANTS = 45
 """After this many time constants the gains differ from their limits by u² e^-u < 1e-16 of themselves."""
@@ -114,15 +123,9 @@ class Trend:
         decay = self.decay
         outside = decay * decay
         slope_gain = (1.0 - decay) * (1.0 - decay)
-        level, slope, square, cross, previous = s.level, s.slope, s.square, s.cross, s.previous
-        for loss in losses:
-            error = loss - (level + slope)
-            weighted = outside * error
-            level = loss - weighted
-            slope += slope_gain * error
-            square = decay * square + weighted * error
-            cross = decay * cross + weighted * previous
-            previous = error
+        line = (s.level, s.slope, s.square, s.cross, s.previous)
+        fold = _glide_compiled if len(losses) >= COMPILED_FROM and "numba" in sys.modules else _glide
+        level, slope, square, cross, previous = fold(line, losses, decay, outside, slope_gain)
         if square < math.inf:
             s.level, s.slope, s.square, s.cross, s.previous = level, slope, square, cross, previous
             s.count += len(losses)
@@ -164,3 +167,31 @@ class Trend:
         free = max(s.weight - absorbed * widening, 0.5 * (s.weight - absorbed))
         noise = math.sqrt(s.square) / math.sqrt(free)
         return TrendReading(s.slope, noise * math.sqrt(noise_spread * widening) / s.spread, noise)
+
+
+Line = tuple[float, float, float, float, float]
+"""Level, slope, sum of squares, of cross products, previous prediction error."""
+
+
+def _glide(line: Line, losses: Sequence[float], decay: float, outside: float, slope_gain: float) -> Line:
+    """Return `line` after `losses`, at gains that no longer change."""
+    level, slope, square, cross, previous = line
+    for loss in losses:
+        error = loss - (level + slope)
+        weighted = outside * error
+        level = loss - weighted
+        slope += slope_gain * error
+        square = decay * square + weighted * error
+        cross = decay * cross + weighted * previous
+        previous = error
+    return level, slope, square, cross, previous
+
+
+def _glide_compiled(
+    line: Line, losses: Sequence[float], decay: float, outside: float, slope_gain: float
+) -> Line:
+    """Do what `_glide` does, to the bit, in a fifth of the time."""
+    array = np.array(line)
+    kernels.trend.glide(array, np.array(losses, dtype=np.float64), decay, outside, slope_gain)
+    level, slope, square, cross, previous = array.tolist()
+    return level, slope, square, cross, previous

@@ -15,7 +15,7 @@ FLOORS = {
     "_checks": 0,
     "kernels": 1,
     "intervals": 0,
-    "trend": 0,
+    "trend": 2,
     "butterworth": 0,
     "threads": 1,
     "landscapes": 1,

@@ -593,3 +593,12 @@ def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(rng, change, m
 def test_what_is_no_state_is_refused(state):
     with pytest.raises(ValueError, match=r"`state` must come from `LossSmoother.state_dict\(\)`, got "):
         LossSmoother().load_state_dict(state)
+
+
+def test_the_compiled_line_equals_the_interpreted_one_to_the_bit(rng):
+    from nalr import trend
+
+    losses = (5.0 + rng.normal(size=1000)).tolist()
+    line = (5.0, -0.01, 3.0, 0.2, 0.1)
+    interpreted = trend._glide(line, losses, 0.9, 0.81, 0.01)
+    assert trend._glide_compiled(line, losses, 0.9, 0.81, 0.01) == interpreted

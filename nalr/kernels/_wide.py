@@ -40,4 +40,4 @@ def _compiled(typing_context: Any, value: Any) -> Any:
     return types.float32(value), half if value == types.uint16 else brain
 
 
-wide = _interpreted if numba.config.DISABLE_JIT else intrinsic(_compiled)
+wide: Any = _interpreted if numba.config.DISABLE_JIT else intrinsic(_compiled)  # type: ignore[attr-defined]

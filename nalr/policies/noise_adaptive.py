@@ -244,29 +244,31 @@ class NoiseAdaptive(Policy):
 
     def _shortening(self, view: View) -> float:
         """Return the factor that brings an outlying gradient's step back to a long but usual one."""
-        if view.squared_norm <= 0.0:
+        clip = self.settings.clip
+        if view.squared_norm <= clip * clip * view.typical:
             return 1.0
-        return min(self.settings.clip * math.sqrt(view.typical / view.squared_norm), 1.0)
+        return clip * math.sqrt(view.typical / view.squared_norm)
 
     # -- moving the peak rate -----------------------------------------------------------------------
 
     def _move(self, view: View, evidence: Evidence) -> Reason:
         """Change the peak rate by the first rule that applies; return its reason."""
-        s = self._state
-        s.pause = max(s.pause - 1, 0)
+        s, kick = self._state, self._kick.state
+        if s.pause > 0:
+            s.pause -= 1
         planned = self._total_steps is not None and evidence.step >= self.settings.plan * self._total_steps
-        if not self._kick.active and s.pause == 0 and self._exploded(view):
+        if not kick.active and s.pause == 0 and self._exploded(view):
             return self._blow_up(view)
-        if self._kick.active:
+        if kick.active:
             return self._follow_kick(view)
         if self._kick.wanted(evidence.step, self._level, self._gradient, self._curvature, view, s.rate):
             return self._kick.start(s.rate, self._level, self._bouncing(evidence))
         pathless = math.isnan(evidence.moments.displacement_product)
         if s.pause == 0 and self._harmed(view, pathless):
             return self._cut()
-        if s.pause == 0 and not planned and not s.ramping and not self._kick.cooling and self._at_floor(view):
+        if s.pause == 0 and not planned and not s.ramping and not kick.cooling and self._at_floor(view):
             return self._settle()
-        if self._kick.cooling:  # a descent of its own, which the planned anneal must not hurry
+        if kick.cooling:  # a descent of its own, which the planned anneal must not hurry
             anneal = self._anneal(evidence.step)
             s.rate = self._kick.cool(s.rate * anneal) / anneal
             return Reason.COOL

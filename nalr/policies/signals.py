@@ -108,12 +108,15 @@ class LossLevel:
     previous: float = math.nan
     squares: float = 0.0  # average of half the squared differences: the noise of one loss
     weight: float = 0.0  # of that average
+    standard_error: float = 0.0  # of `value`, were the losses independent
     account: float = 0.0  # Σ loss changes by the gradients
     attributed: float = 0.0  # moving average of `account`, with the loss's own lag
     attributed_best: float = 0.0  # the same when `best` was reached
     count: int = 0
 
     DECAY = 0.9
+    ERROR = math.sqrt((1.0 - DECAY) / (1.0 + DECAY))
+    """Standard error of the moving average of independent losses, in those of one loss."""
     NOISE_DECAY = 0.95
     OUTLIER = 25.0
     """A squared difference counts at most this many times the average: one spike is not the noise."""
@@ -131,6 +134,7 @@ class LossLevel:
         if math.isfinite(square):
             self.squares = self.NOISE_DECAY * self.squares + (1.0 - self.NOISE_DECAY) * square
             self.weight = self.NOISE_DECAY * self.weight + (1.0 - self.NOISE_DECAY)
+            self.standard_error = math.sqrt(self.squares / self.weight) * self.ERROR
         self.previous = loss
         self.value = self.DECAY * self.value + (1.0 - self.DECAY) * loss
         self.attributed = self.DECAY * self.attributed + (1.0 - self.DECAY) * self.account
@@ -146,11 +150,6 @@ class LossLevel:
     def noise(self) -> float:
         """Standard deviation of one loss."""
         return math.sqrt(self.squares / self.weight) if self.weight > 0.0 else 0.0
-
-    @property
-    def standard_error(self) -> float:
-        """Standard error of `value`, were the losses independent."""
-        return self.noise * math.sqrt((1.0 - self.DECAY) / (1.0 + self.DECAY))
 
     @property
     def fall(self) -> float:
