@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import nalr
-from nalr.cli import main
+from nalr.cli import _HOMES, main
 
 
 def nalr_command(*arguments):
@@ -31,6 +31,8 @@ def test_version_is_printed():
         (("demo", "--loud"), "unrecognized arguments: --loud"),
         (("demo", "--jobs", "0"), "argument --jobs: must be a whole number of at least 1, got '0'"),
         (("demo", "--seed", "-1"), "argument --seed: must be a whole number of at least 0, got '-1'"),
+        (("doctor", "--loud"), "unrecognized arguments: --loud"),
+        (("warmup", "now"), "unrecognized arguments: now"),
         (("demo", "--seed", "x"), "argument --seed: must be a whole number of at least 0, got 'x'"),
     ],
 )
@@ -49,12 +51,22 @@ def test_a_wrong_command_exits_with_2():
     assert result.stdout == "" and result.stderr.count("\n") == 1
 
 
-def test_help_names_the_demo_and_its_options(capsys):
-    for arguments, expected in ((["--help"], "demo"), (["demo", "--help"], "--interactive")):
-        with pytest.raises(SystemExit) as end:
-            main(arguments)
-        assert end.value.code == 0
-        assert expected in capsys.readouterr().out
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--help"], "demo"),
+        (["--help"], "doctor"),
+        (["--help"], "warmup"),
+        (["demo", "--help"], "--interactive"),
+        (["doctor", "--help"], "--json"),
+        (["warmup", "--help"], "nalr warmup"),
+    ],
+)
+def test_help_names_the_commands_and_their_options(capsys, arguments, expected):
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 0
+    assert expected in capsys.readouterr().out
 
 
 def test_a_start_loads_nothing_heavy():
@@ -81,3 +93,14 @@ def test_demo_is_run_with_the_options_given(monkeypatch):
     (options,) = seen
     assert (options.quick, options.no_show, options.seed, options.jobs) == (True, True, 3, 2)
     assert str(options.save) == "figures" and not options.interactive
+
+
+@pytest.mark.parametrize("command", ["demo", "doctor", "warmup"])
+def test_each_command_is_run_from_its_home_and_may_be_interrupted(monkeypatch, capsys, command):
+    def interrupted(options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"{_HOMES[command]}.run", interrupted)
+    assert main([command]) == 130
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "Interrupted.\n")
