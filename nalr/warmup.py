@@ -12,7 +12,7 @@ from typing import Any
 
 Step = Callable[[], object]
 
-COUNTS = (1, 4, 9, 40)
+COUNTS = (1, 4, 7, 9, 40)
 """Rows a step: one alone, and each of the ways in which batches are cut into groups of rows."""
 
 
@@ -174,9 +174,11 @@ def _take_bits(rows: Any) -> None:
 
 def _smooth() -> None:
     from nalr.smoothing import LossSmoother
+    from nalr.trend import Trend
 
     for smoother in (LossSmoother(), LossSmoother(cutoff=0.1, window=5)):
         smoother.smooth([1.0] * 40)
+    Trend(0.5).fold([1.0] * 300)  # long enough to settle; that of a smoother takes thousands of losses
 
 
 def _probe() -> None:
