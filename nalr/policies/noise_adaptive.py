@@ -14,7 +14,7 @@ from typing import Any
 
 from nalr.policies.base import Decision, Evidence, Policy, Reason
 from nalr.policies.kick import Kick
-from nalr.policies.signals import DisplacementSignal, GradientLevel, LossLevel, StepCurvature, View
+from nalr.policies.signals import DisplacementSignal, GradientLevel, LossLevel, StepCurvature, View, clamp
 from nalr.trend import Trend, TrendState
 
 
@@ -187,7 +187,7 @@ class NoiseAdaptive(Policy):
         anneal = self._anneal(evidence.step)
         view = self._look(evidence, anneal)
         reason = self._start(view, evidence.loss) if s.seen == 0 else self._move(view, evidence)
-        s.rate = min(max(s.rate, self._min_lr), self._max_lr)
+        s.rate = clamp(s.rate, self._min_lr, self._max_lr)
         lr = s.rate * anneal
         shortening = self._shortening(view)
         curvature = self._curvature.along_step
@@ -381,7 +381,7 @@ class NoiseAdaptive(Policy):
         The quick one alone lets the rate slip upwards through its own noise; networks die of that.
         """
         reach = max(view.reach, self._curvature.steep)
-        return min(max(1.0 - reach / self.settings.room, 0.0), 1.0)
+        return clamp(1.0 - reach / self.settings.room, 0.0, 1.0)
 
     def _scale(self, log_factor: float) -> None:
         """Multiply the rate, at this run's pace."""
