@@ -85,7 +85,12 @@ def test_imports_go_down_only(file):
 
 @pytest.mark.parametrize("library", ["torch", "matplotlib", "sklearn", "tqdm"])
 def test_foreign_libraries_stay_where_they_belong(library):
-    homes = {"matplotlib": {"plotting", "demo"}, "sklearn": {"bench"}, "tqdm": {"demo", "warmup"}, "torch": set()}
+    homes = {
+        "matplotlib": {"plotting", "demo"},
+        "sklearn": {"bench"},
+        "tqdm": {"demo", "warmup"},
+        "torch": set(),
+    }
     for file in FILES:
         for node in ast.walk(ast.parse(file.read_text())):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []

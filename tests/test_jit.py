@@ -115,6 +115,15 @@ def test_a_change_of_any_kernel_makes_all_be_compiled_anew(cache, monkeypatch):
     assert (changed(values()), hits_and_misses(changed)) == (6.0, (0, 1))
 
 
+def test_code_of_older_versions_is_removed_and_no_other(cache, monkeypatch):
+    for kernel in (_jit.jit(total), _jit.jit(tripled)):
+        kernel(values()), kernel(values(np.float32))
+    monkeypatch.setattr(_cache, "stamp", lambda: "of the upgrade")
+    _jit.jit(total)(values())
+    kept = sorted(file.name.split("-")[0] for file in cache.rglob("*.nbc"))
+    assert kept == ["test_jit.total", "test_jit.tripled", "test_jit.tripled"]
+
+
 def killed(*_):
     raise KeyboardInterrupt
 
@@ -204,6 +213,7 @@ def test_a_lock_is_waited_for(cache):
     os.close(file)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
 def test_a_killed_process_leaves_no_lock(cache):
     code = (
         "import os, signal, sys\nfrom nalr.kernels import _lock\n"

@@ -19,7 +19,9 @@ compiled in memory, with that one warning.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import glob
 import hashlib
 import os
 import warnings
@@ -165,9 +167,19 @@ class _NamedFile(caching.IndexDataCacheFile):  # type: ignore[misc]
         content = repr((self._version, self._source_stamp, key))
         name = f"{self._base}.{hashlib.sha256(content.encode()).hexdigest()[:16]}.nbc"
         self._save_data(name, data)
-        overloads = self._load_index()
-        if overloads.get(key) != name:
-            self._save_index({**overloads, key: name})
+        overloads = {**self._load_index(), key: name}
+        self._save_index(overloads)
+        self._remove_all_but(set(overloads.values()))
+
+    def _remove_all_but(self, names: set[str]) -> None:
+        """Remove data that no index names: of older versions, or of processes that were killed.
+
+        Who still looks for it, an old process perhaps, compiles anew: Numba takes a missing file for none.
+        """
+        for file in Path(self._cache_path).glob(glob.escape(self._base) + ".*.nbc"):
+            if file.name not in names:
+                with contextlib.suppress(OSError):  # Windows keeps what is open
+                    file.unlink()
 
 
 @functools.cache
