@@ -16,7 +16,7 @@ from tests.tolerances import rounding
 
 torch = pytest.importorskip("torch")
 
-ROWS = np.random.default_rng(3).normal(size=(13, 70_001)).astype(np.float32)
+ROWS = np.random.default_rng(3).normal(size=(31, 70_001)).astype(np.float32)
 HALF = ROWS.astype(np.float16)
 BRAIN = torch.from_numpy(ROWS).bfloat16()
 
@@ -29,7 +29,7 @@ def tall(rows):
 
 
 def in_layers(rows):
-    return [rows[:, :60_000].reshape(13, 20, -1), rows[:, 60_000:60_001], rows[:, 60_001:]]
+    return [rows[:, :60_000].reshape(31, 20, -1), rows[:, 60_000:60_001], rows[:, 60_001:]]
 
 
 def every_second(rows):
@@ -44,7 +44,7 @@ FORMS = {
     "reversed": (ROWS[::-1, ::-1], ROWS[::-1, ::-1].copy()),
     "big-endian": (ROWS.astype(">f4"), ROWS),
     "longdouble": (ROWS.astype(np.longdouble), ROWS),
-    "one row repeated": (np.broadcast_to(ROWS[:1], ROWS.shape), np.repeat(ROWS[:1], 13, axis=0)),
+    "one row repeated": (np.broadcast_to(ROWS[:1], ROWS.shape), np.repeat(ROWS[:1], 31, axis=0)),
     "layers": (in_layers(ROWS), ROWS),
     "layers of half": (in_layers(HALF), HALF),
     "float64": (ROWS.astype(np.float64), ROWS),
@@ -55,7 +55,7 @@ FORMS = {
     "half tensor": (torch.from_numpy(HALF), HALF),
     "bfloat16 tensor": (BRAIN, BRAIN.float().numpy()),
     "bfloat16 tensor, strided": (BRAIN.repeat(1, 2)[:, : ROWS.shape[1]], BRAIN.float().numpy()),
-    "bfloat16 layers": ([BRAIN[:, :5], BRAIN[:, 5:].reshape(13, 4, -1)], BRAIN.float().numpy()),
+    "bfloat16 layers": ([BRAIN[:, :5], BRAIN[:, 5:].reshape(31, 4, -1)], BRAIN.float().numpy()),
 }
 
 
@@ -65,11 +65,11 @@ def test_every_form_gives_the_sums_of_the_plain_array(name):
     plain = np.asarray(plain, dtype=np.float64)
     mean = plain.mean(axis=0)
     record = Moments.from_rows(form)
-    assert (record.num_rows, record.dimension, record.nonfinite) == (13, 70_001, 0)
+    assert (record.num_rows, record.dimension, record.nonfinite) == (31, 70_001, 0)
     tolerance = rounding(ROWS)
     assert record.sum_squares == pytest.approx(((plain - mean) ** 2).sum(), rel=tolerance, abs=1e-12)
     assert record.mean_squared_norm == pytest.approx(mean @ mean, rel=tolerance)
-    weights = np.arange(1.0, 14.0)
+    weights = np.arange(1.0, 32.0)
     weighted = Moments.from_rows(form, weights)
     centre = weights @ plain / weights.sum()
     spread = (weights @ (plain - centre) ** 2).sum()
@@ -140,7 +140,7 @@ def test_no_form_is_copied_whole(name):
         tracemalloc.stop()
     copied_by_windows = ("every second", "reversed", "endian", "longdouble", "repeated", "with gaps")
     # Windows of 32768 columns: on two threads the copies of two of them, each at most 16 bytes a value.
-    limit = 2.2 * 13 * 32768 * 16 if any(part in name for part in copied_by_windows) else 20_000
+    limit = 2.2 * 31 * 32768 * 16 if any(part in name for part in copied_by_windows) else 20_000
     assert peak < limit
 
 
