@@ -7,12 +7,18 @@ from collections.abc import Sequence
 from importlib import import_module
 
 import nalr
+from nalr.bench.kernels import options as bench_options
 from nalr.demo.options import OneLineParser, add_options
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
 
-_HOMES = {"demo": "nalr.demo.main", "doctor": "nalr.doctor", "warmup": "nalr.warmup"}
+_HOMES = {
+    "bench": "nalr.bench.kernels.main",
+    "demo": "nalr.demo.main",
+    "doctor": "nalr.doctor",
+    "warmup": "nalr.warmup",
+}
 """Where the `run(options)` of each command is."""
 
 
@@ -55,6 +61,9 @@ def _parser() -> OneLineParser:
     parser.add_argument("--version", action="version", version=f"nalr {nalr.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="command", required=True)
     add_options(commands.add_parser("demo", help="compare with hand-tuned learning rates on three problems"))
+    bench_options.add_options(
+        commands.add_parser("bench", help="measure the kernels against NumPy, torch and memory bandwidth")
+    )
     commands.add_parser("warmup", help="compile every kernel ahead of time")
     doctor = commands.add_parser(
         "doctor", help="say what this machine means for the kernels, and what is wrong"

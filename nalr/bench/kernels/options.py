@@ -1,0 +1,82 @@
+"""The options of ``nalr bench``; light to import, since the command line does so at every start."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+GROUPS = {
+    "batch": "rows (B, D) to Moments, float32",
+    "types": "the same of other types and layouts",
+    "rows": "row by row",
+    "step": "a whole step of the controller",
+    "loss": "smoothing of losses",
+    "probes": "random signs",
+    "memory": "memory beyond the input",
+    "start": "start of a process",
+}
+"""What `--only` can name, in the order in which it is run."""
+
+SUFFIXES = (".png", ".svg")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options to `parser`."""
+    parser.add_argument(
+        "--quick", action="store_true", help="up to 10⁶ parameters, fewer rounds: half a minute"
+    )
+    parser.add_argument(
+        "--size",
+        metavar="D",
+        type=whole_numbers,
+        action="extend",
+        help="parameters, of the groups batch and rows; may be given again, or as a list 1e5,1e6",
+    )
+    parser.add_argument(
+        "--only",
+        metavar="NAME",
+        type=groups,
+        action="extend",
+        help=f"only this group; may be given again, or as a list; one of {', '.join(GROUPS)}",
+    )
+    parser.add_argument(
+        "--threads", metavar="N", type=whole_number, help="threads of the kernels (default: all they may use)"
+    )
+    parser.add_argument("--rounds", metavar="N", type=whole_number, help="rounds to take the medians of")
+    parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
+    parser.add_argument("--plot", metavar="FILE", type=picture, help="draw the batch group as PNG or SVG")
+
+
+def whole_number(text: str) -> int:
+    """Return the whole number of at least 1 that `text` says; 1e6 is one."""
+    try:
+        number = float(text)
+        if number >= 1 and number == int(number):
+            return int(number)
+    except (ValueError, OverflowError):
+        pass
+    raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
+
+
+def whole_numbers(text: str) -> list[int]:
+    """Return the numbers of a list with commas."""
+    return [whole_number(part.strip()) for part in text.split(",")]
+
+
+def groups(text: str) -> list[str]:
+    """Return the groups of a list with commas."""
+    names = [part.strip() for part in text.split(",")]
+    for name in names:
+        if name not in GROUPS:
+            raise argparse.ArgumentTypeError(f"must be one of {', '.join(GROUPS)}, got {name!r}")
+    return names
+
+
+def picture(text: str) -> Path:
+    """Return the path of a picture that can be written: refused now, not after minutes of work."""
+    path = Path(text)
+    if path.suffix.lower() not in SUFFIXES:
+        raise argparse.ArgumentTypeError(f"must end with {' or '.join(SUFFIXES)}, got {text!r}")
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"must be in a directory that exists, got {text!r}")
+    return path
