@@ -65,7 +65,7 @@ def bench(options: argparse.Namespace) -> Report:
 def _facts(groups: Iterable[str], quick: bool) -> list[Fact]:
     found: list[Fact] = []
     if "memory" in groups:
-        found += facts.memory(quick)
+        found += facts.memory()
     if "start" in groups:
         found += facts.start(quick)
     return found

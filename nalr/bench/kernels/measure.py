@@ -31,7 +31,7 @@ class Effort:
     budget: float = 3.0
 
 
-QUICK = Effort(7, 0.4)
+QUICK = Effort(5, 0.25)
 
 
 def measure(workload: Workload, effort: Effort) -> Result:

@@ -11,6 +11,7 @@ from nalr.bench.kernels.workload import BANDWIDTH, OURS, Fact, Result
 
 HEADINGS = ("work", "size", "GB/s", "of bandwidth", "× NumPy", "× torch", "× other", "figure", "verdict")
 COLUMNS = (BANDWIDTH, "NumPy", "torch")
+NAMES = {BANDWIDTH: "bw"}
 ABSENT = "-"
 
 
@@ -100,9 +101,14 @@ def _cells(result: Result) -> tuple[str, ...]:
         f"{ratios[BANDWIDTH]:.2f}" if BANDWIDTH in ratios else ABSENT,
         *(_short(ratios[name]) if name in ratios else ABSENT for name in COLUMNS[1:]),
         ", ".join(others) or ABSENT,
-        ", ".join(_short(each.times) for each in work.against if each.times is not None) or ABSENT,
+        _figures(result) or ABSENT,
         _verdict(result),
     )
+
+
+def _figures(result: Result) -> str:
+    wanted = [each for each in result.workload.against if each.times is not None]
+    return ", ".join(f"{_short(each.times or 0.0)} {NAMES.get(each.rival, each.rival)}" for each in wanted)
 
 
 def _verdict(result: Result) -> str:
