@@ -159,7 +159,8 @@ EACH = [
     steps.updates(1),
     steps.average(1000, 1),
     steps.low_pass(1000, 1),
-    steps.signs(1000, 1),
+    steps.signs(1000, 1, True),
+    steps.signs(1000, 1, False),
 ]
 
 
@@ -254,12 +255,12 @@ def test_answers_that_do_not_agree_are_refused(got):
         agree("it", got, 1.0, 0.01)
 
 
-def test_one_measurement_alone_is_not_called_flat_and_the_largest_batch_counts():
+def test_one_size_alone_is_not_called_flat_and_the_smallest_batch_counts():
     def cost(rows, dimension, seconds):
         return result({"nalr": [seconds]}, rows=rows, dimension=dimension)
 
     assert facts.flatness([cost(4, 10**5, 1.0), cost(32, 10**5, 1.0)]) == []
-    (fact,) = facts.flatness([cost(4, 10**5, 9.0), cost(32, 10**5, 3.2), cost(4, 10**6, 8.0)])
+    (fact,) = facts.flatness([cost(4, 10**5, 0.4), cost(32, 10**5, 9.0), cost(4, 10**6, 8.0)])
     assert fact.value == pytest.approx(2.0) and fact.excess == pytest.approx(2.0 / 1.3 - 1.0)
 
 
@@ -270,8 +271,9 @@ def test_the_controller_holds_three_vectors_and_the_sums_none():
 
 
 def test_starts_are_told_in_the_units_of_their_limits(monkeypatch):
-    monkeypatch.setattr(facts, "_python", lambda script, **environment: "0.01")
-    imports, cold, warm = facts.start(quick=True)
+    monkeypatch.setattr(facts, "_python", lambda script, **environment: "0.01 0.04")
+    imports, classes, cold, warm = facts.start(quick=True)
+    assert classes.value == 40.0
     assert (imports.value, imports.unit) == (10.0, "ms")
     assert cold.limit == 5.0 and warm.limit == 0.7
 

@@ -83,7 +83,7 @@ def plan(
     if "loss" in chosen:
         workloads += [steps.updates(1), steps.average(count, 1), steps.low_pass(count, 1)]
     if "probes" in chosen:
-        workloads.append(steps.signs(10 * count, num_threads))
+        workloads += [steps.signs(10 * count, num_threads, reuse) for reuse in (True, False)]
     return Plan(workloads, left_out)
 
 

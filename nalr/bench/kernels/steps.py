@@ -112,13 +112,17 @@ def low_pass(count: int, threads: int) -> Workload:
     return Workload("loss", "smooth, low-pass", 0, count, threads, (Against("scipy", 1.0),), prepare)
 
 
-def signs(count: int, threads: int) -> Workload:
-    """Return the work of drawing random signs, each library in the type that it gives."""
+def signs(count: int, threads: int, reuse: bool) -> Workload:
+    """Return the work of drawing random signs, each library in the type that it gives.
+
+    With `reuse` ours go to one array again and again, as a loop over probes does it; NumPy and torch cannot.
+    """
 
     def prepare() -> Job:
         random = np.random.default_rng(0)
+        out = np.ones(count, np.float32) if reuse else None
         calls: dict[str, Callable[[], Any]] = {
-            OURS: lambda: rademacher(count, seed=1),
+            OURS: lambda: rademacher(count, seed=1, out=out),
             "NumPy": lambda: random.choice([-1, 1], count),
         }
         torch = installed("torch")
@@ -133,7 +137,8 @@ def signs(count: int, threads: int) -> Workload:
         return Job({name: Runnable(call) for name, call in calls.items()}, check)
 
     against = (Against("NumPy", 20.0), Against("torch", 5.0))
-    return Workload("probes", "Rademacher signs", 0, count, threads, against, prepare)
+    title = "signs, array reused" if reuse else "signs, new array"
+    return Workload("probes", title, 0, count, threads, against, prepare)
 
 
 def _check_signs(name: str, drawn: Any) -> None:
