@@ -32,6 +32,9 @@ SHARED_FROM = 1 << 21
 """Values from which on threads pay: below, waking one (some 80 µs) takes longer than the work it takes over.
 With two cores 2²⁰ values took 118 µs on one thread and 147 on two, 2²¹ 235 and 227, 2²² 503 and 410."""
 
+PATH_READS = 12
+"""Three vectors of float64 read and written, in float32 values a column."""
+
 VISITED_WIDTH = 2 * WIDTH
 """Most columns of a chunk whose mean is visited: 256 KiB of float64, still in the second-level cache."""
 
@@ -88,7 +91,8 @@ def measure(
         return spread, norm, visited
 
     pieces = chunks(gradients, None if visit is None else VISITED_WIDTH)
-    results = _shared(one, len(pieces), gradients)
+    read = gradients.num_rows + (0 if visit is None else PATH_READS)
+    results = _shared(one, len(pieces), read * gradients.dimension)
     spread = norm = 0.0
     for result in results:
         spread += result[0]
@@ -122,15 +126,21 @@ def _sums(
     return kernels.moments.weighted_moments(total, array, weights, low, high, keep)
 
 
-def over_columns(function: Callable[[Any, int, int, int], Any], gradients: Gradients) -> list[Any]:
-    """Return `function`(part, start, stop, offset of the part) of each chunk, on as many threads as pay."""
+def over_columns(
+    function: Callable[[Any, int, int, int], Any], gradients: Gradients, further_reads: int = 0
+) -> list[Any]:
+    """Return `function`(part, start, stop, offset of the part) of each chunk, on as many threads as pay.
+
+    `further_reads` says how much memory a column moves beside its rows, in float32 values.
+    """
     pieces = chunks(gradients)
-    return _shared(lambda index: function(*pieces[index]), len(pieces), gradients)
+    read = (gradients.num_rows + further_reads) * gradients.dimension
+    return _shared(lambda index: function(*pieces[index]), len(pieces), read)
 
 
-def _shared(task: Callable[[int], T], count: int, gradients: Gradients) -> list[T]:
-    """Return what `task` makes of each index, on threads where that pays."""
-    if gradients.num_rows * gradients.dimension < SHARED_FROM:
+def _shared(task: Callable[[int], T], count: int, num_values: int) -> list[T]:
+    """Return what `task` makes of each index, on threads where so many values are enough to pay."""
+    if num_values < SHARED_FROM:
         return [task(index) for index in range(count)]
     return threads.run(task, count)
 

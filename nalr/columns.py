@@ -118,7 +118,7 @@ def welford(mean: Vector, m2: Vector, weight: float, row: Any, row_weight: float
         here = slice(offset + start, offset + stop)
         kernels.welford_row(mean[here], m2[here], weight, part.row(start, stop), row_weight)
 
-    batch.over_columns(one, gradients)
+    batch.over_columns(one, gradients, further_reads=8)  # two vectors of float64, read and written
 
 
 def column_variance(rows: Gradients) -> Vector:
