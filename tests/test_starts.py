@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-TIMEOUT = 60
+TIMEOUT = 120
 
 ANSWER = """
 import numpy as np
