@@ -28,6 +28,10 @@ imported lightly."""
 CHUNK = 1 << 19
 """Values of a chunk, at least: some 60 µs of reading, against 3 µs to hand it to a thread."""
 
+LARGEST_CHUNK = 1 << 22
+"""Values of a chunk of a large batch: on 32 rows of 10⁶ two threads read 32 GB/s in chunks of 2²¹, 29 in
+chunks of 2¹⁹, for each of which they must take the interpreter's lock."""
+
 SHARED_FROM = 1 << 21
 """Values from which on threads pay: below, waking one (some 80 µs) takes longer than the work it takes over.
 With two cores 2²⁰ values took 118 µs on one thread and 147 on two, 2²¹ 235 and 227, 2²² 503 and 410."""
@@ -54,12 +58,14 @@ def _scratch(size: int) -> Vector:
 
 def chunks(gradients: Gradients, most: int | None = None) -> list[tuple[Part, int, int, int]]:
     """Return (part, start, stop, offset of the part) for each chunk, at most `most` columns wide."""
-    width = max(1, CHUNK // (gradients.num_rows * WIDTH)) * WIDTH
-    if most is not None:
-        width = min(width, most)
+    large = min(max(gradients.num_rows * gradients.dimension // 16, CHUNK), LARGEST_CHUNK)
     result = []
     offset = 0
     for part in gradients.parts:
+        size = CHUNK if part.columns is None and not part.ready else large  # windows that must be copied
+        width = max(1, size // (gradients.num_rows * WIDTH)) * WIDTH
+        if most is not None:
+            width = min(width, most)
         for start in range(0, part.width, width):
             result.append((part, start, min(start + width, part.width), offset))
         offset += part.width

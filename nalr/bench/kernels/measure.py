@@ -14,6 +14,10 @@ from nalr import threads
 from nalr.bench.kernels.machine import installed
 from nalr.bench.kernels.workload import Result, Runnable, Workload, WrongAnswer
 
+PAUSE = 0.01
+"""Seconds before each time is taken: threads of torch's OpenMP spin on for milliseconds after their work, and
+would take a core from whoever comes next."""
+
 SHORTEST = 2e-3
 """Seconds to be timed at least: shorter calls are repeated, lest the clock and the scheduler tell."""
 
@@ -82,6 +86,7 @@ class _Timer:
     def time(self) -> float:
         """Return the seconds a call takes."""
         call = self.call
+        time.sleep(PAUSE)
         if self.warm:
             call()
         began = time.perf_counter()
