@@ -15,8 +15,9 @@ from nalr.bench.kernels.machine import installed
 from nalr.bench.kernels.workload import Result, Runnable, Workload, WrongAnswer
 
 PAUSE = 0.01
-"""Seconds before each time is taken: threads of torch's OpenMP spin on for milliseconds after their work, and
-would take a core from whoever comes next."""
+SPINNING = "torch"
+"""Seconds before a time is taken where torch takes part: threads of its OpenMP spin on for milliseconds after
+their work, and would take a core from whoever comes next."""
 
 SHORTEST = 2e-3
 """Seconds to be timed at least: shorter calls are repeated, lest the clock and the scheduler tell."""
@@ -63,6 +64,8 @@ def interleave(runnables: dict[str, Runnable], effort: Effort) -> dict[str, list
     with _no_collection():
         for k in range(effort.rounds):
             for name, timer in timers.items():
+                if SPINNING in timers:
+                    time.sleep(PAUSE)
                 seconds[name].append(timer.time() if k < timer.rounds else math.nan)
     return seconds
 
@@ -86,7 +89,6 @@ class _Timer:
     def time(self) -> float:
         """Return the seconds a call takes."""
         call = self.call
-        time.sleep(PAUSE)
         if self.warm:
             call()
         began = time.perf_counter()
