@@ -31,7 +31,7 @@ class PooledColumns:
     def update(self, rows: Gradients) -> None:
         """Fold checked rows in; rows that are not all finite take no part, at the price of one more reading.
 
-        One row is folded in place; more take two passes over blocks of columns and no further D-vector.
+        One row is folded in place; more take one pass, and two vectors as long as a chunk.
         """
         if not math.isfinite(batch.squared_norm(rows)) and batch.count_nonfinite(rows):
             return

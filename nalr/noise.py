@@ -169,7 +169,7 @@ class NoiseEstimator:
 
         Notes
         -----
-        Pure: no state changes. Two passes over cache-sized blocks; an offset of 10⁸ deviations is harmless.
+        Pure: no state changes. One pass over cache-sized blocks; an offset of 10⁸ deviations is harmless.
 
         Examples
         --------

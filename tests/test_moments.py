@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from nalr import Moments
+from nalr import Moments, batch
 from nalr.columns import PooledColumns, column_variance, welford
 from nalr.inputs import as_rows, as_vector
 from nalr.kernels import moments as kernels
@@ -216,6 +216,10 @@ def test_state_of_another_shape_is_refused():
         welford(np.zeros(2), np.zeros(3), 0, np.ones(2))
     with pytest.raises(ValueError, match=r"`row` must have 2 values as in earlier updates, got 3\."):
         welford(np.zeros(2), np.zeros(2), 0, np.ones(3))
+
+
+def test_scratch_holds_a_block_of_the_kernels():
+    assert batch.WIDTH == kernels.BLOCK
 
 
 def test_a_second_call_compiles_nothing(rng):
