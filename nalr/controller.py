@@ -83,7 +83,7 @@ class NoiseAdaptiveLR:
     -----
     Memory: three D-vectors of `path_dtype` (last step, displacement, its running mean); a fourth, of float64,
     where `accumulate` brings the rows, and two more where they come one a step. Cost: one pass over the rows
-    and the three vectors, and some twenty microseconds; nothing as long as D is allocated in a step of two rows or more.
+    and the three vectors, and some twenty microseconds; a step of two rows or more allocates no D-vector.
 
     Examples
     --------
