@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 
+class Diverged(Exception):
+    """Raised by a stepper whose method refuses to go on from values that are not finite."""
+
+
 class Stepper(Protocol):
     """One run of a method: it owns the moving of the parameters."""
 

@@ -1,0 +1,77 @@
+"""nalr's learning rate in the race, with each optimizer, told the length of the run or not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nalr.bench.race.contender import Stepper
+from nalr.bench.race.contenders.movers import MOVERS, Mover
+from nalr.controller import NoiseAdaptiveLR
+from nalr.policies.noise_adaptive import NoiseAdaptive, NoiseAdaptiveSettings
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Nalr:
+    """`NoiseAdaptiveLR` with its defaults, or with single constants changed to learn what they buy.
+
+    Parameters
+    ----------
+    optimizer : str
+        "sgd", "momentum" or "adamw". The first is run without, the others with `params`.
+    horizon : bool
+        Whether it is told the number of steps.
+    settings : tuple of (str, float or int)
+        Fields of `NoiseAdaptiveSettings` that differ from the defaults.
+    label : str
+        Put behind the name, to tell changed settings apart.
+    """
+
+    optimizer: str
+    horizon: bool = True
+    settings: tuple[tuple[str, Any], ...] = ()
+    label: str = ""
+
+    takes_rate = True
+    tuning_free = True
+
+    @property
+    def name(self) -> str:
+        """Return the name, as in "nalr sgd anytime"."""
+        parts = ("nalr", self.optimizer, "" if self.horizon else "anytime", self.label)
+        return " ".join(part for part in parts if part)
+
+    def begin(self, params: Array, base_lr: float, num_steps: int) -> Stepper:
+        """Begin a run."""
+        controller = NoiseAdaptiveLR(
+            base_lr,
+            total_steps=num_steps if self.horizon else None,
+            policy=NoiseAdaptive(NoiseAdaptiveSettings(**dict(self.settings))),
+        )
+        mover = MOVERS[self.optimizer](params)
+        return _Controlled(controller, mover, params, sees_params=self.optimizer != "sgd")
+
+
+class _Controlled:
+    """A controller that sees every minibatch."""
+
+    def __init__(
+        self, controller: NoiseAdaptiveLR, mover: Mover, params: Array, *, sees_params: bool
+    ) -> None:
+        self._controller = controller
+        self._mover = mover
+        self._params = params
+        self._seen = params if sees_params else None
+
+    def step(self, rows: Array, loss: float) -> float:
+        lr = self._controller.get_adapted_lr(rows, loss, self._seen)
+        self._mover.move(rows, lr)
+        return lr
+
+    def judged(self) -> Array:
+        return self._params
