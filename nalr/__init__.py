@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from nalr._checks import CacheWarning as CacheWarning
     from nalr._checks import NalrWarning as NalrWarning
     from nalr._checks import NoiseWarning as NoiseWarning
+    from nalr.averaging import IterateAverage as IterateAverage
     from nalr.controller import NoiseAdaptiveLR as NoiseAdaptiveLR
     from nalr.landscapes import create_noisy_landscape as create_noisy_landscape
     from nalr.loss_reading import LossReading as LossReading
@@ -24,6 +25,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "CacheWarning": "nalr._checks",
+    "IterateAverage": "nalr.averaging",
     "LossReading": "nalr.loss_reading",
     "LossSmoother": "nalr.smoothing",
     "Moments": "nalr.moments",

@@ -34,6 +34,7 @@ FLOORS = {
     "summary": 9,
     "controller": 10,
     "averages": 1,
+    "averaging": 2,
     "loss_reading": 1,
     "noise_reading": 2,
     "bandwidth": 2,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -15,6 +16,9 @@ from nalr import _checks
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+AHEAD = 4
+"""Tasks handed out ahead for each process: none is ever idle, and little is lost when one fails."""
 
 
 class Workers:
@@ -64,24 +68,40 @@ class Workers:
         With more than one job `function` and items must pickle. The first exception ends the call.
         """
         report = progress or _silent
+        results: dict[int, Result] = {}
+        for index, result in self.stream(function, items):
+            results[index] = result
+            report()
+        return [results[index] for index in range(len(items))]
+
+    def stream(
+        self, function: Callable[[Item], Result], items: Sequence[Item]
+    ) -> Iterator[tuple[int, Result]]:
+        """Yield the index of each item and `function` of it as each is done, in whatever order that is.
+
+        A few items for each process are under way at a time, so that a list may be long; they end, unseen,
+        when the iteration is left.
+        """
         if self.jobs == 1:
-            results = []
-            for item in items:
-                results.append(_on_one_thread(function, item))
-                report()
-            return results
+            for index, item in enumerate(items):
+                yield index, _on_one_thread(function, item)
+            return
         pool = self._started()
-        with _interrupts_held():
-            futures = [pool.submit(_on_one_thread, function, item) for item in items]
+        waiting = iter(enumerate(items))
+        pending: dict[Future[Result], int] = {}
         try:
-            for future in as_completed(futures):
-                future.result()
-                report()
-        except BaseException:
-            for future in futures:
+            while True:
+                with _interrupts_held():
+                    for index, item in itertools.islice(waiting, AHEAD * self.jobs - len(pending)):
+                        pending[pool.submit(_on_one_thread, function, item)] = index
+                if not pending:
+                    return
+                done, _ = wait(pending, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield pending.pop(future), future.result()
+        finally:
+            for future in pending:
                 future.cancel()
-            raise
-        return [future.result() for future in futures]
 
     def _started(self) -> ProcessPoolExecutor:
         if self._pool is None:
