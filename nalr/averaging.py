@@ -53,7 +53,7 @@ class IterateAverage:
     >>> params, averaged = np.array([3.0]), IterateAverage()
     >>> for _ in range(2000):
     ...     params = params - 0.1 * (params + rng.normal(size=1))      # SGD on ½x², noisy, constant rate
-    ...     averaged.update(params)
+    ...     _ = averaged.update(params)
     >>> bool(abs(averaged.average[0]) < 0.15)     # one over the root of the window; the last iterate: ±.23
     True
     """
