@@ -1,0 +1,48 @@
+"""Which runs make a race."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from nalr.bench.race.contender import Contender
+from nalr.bench.race.entry import Entry
+from nalr.bench.race.runs import Start
+
+SCORED = (1e-4, 1e-3, 1e-2, 0.1, 1.0)
+"""Base rates over the natural one that make the score; and, for divergence alone, …"""
+EXTREME = 10.0
+TUNED = (0.01, 0.0215, 0.0464, 0.1, 0.215, 0.464, 1.0, 2.15, 4.64, 10.0, 21.5, 46.4)
+"""What schedules are tuned over, three to a decade."""
+
+
+def factors(contender: Contender) -> tuple[float, ...]:
+    """Return the factors that `contender` starts from, in ascending order; nan alone if it takes no rate."""
+    if not contender.takes_rate:
+        return (math.nan,)
+    if contender.tuning_free:
+        return (*SCORED, EXTREME)
+    return tuple(sorted({*SCORED, EXTREME, *TUNED}))
+
+
+def plan(
+    entries: Iterable[Entry],
+    contenders: Sequence[Contender],
+    seeds: Sequence[int],
+    *,
+    num_steps: int | None = None,
+    offset: float = 0.0,
+) -> list[Start]:
+    """Return the runs, problem by problem: what is run together is compared with each other."""
+    return [
+        Start(entry, contender, factor, seed, num_steps, _offset_for(contender, offset))
+        for entry in entries
+        for contender in contenders
+        for factor in factors(contender)
+        for seed in seeds
+    ]
+
+
+def _offset_for(contender: Contender, offset: float) -> float:
+    """Return 0 for schedules, which never look at the loss: their runs need not be made again."""
+    return offset if contender.tuning_free else 0.0
