@@ -1,0 +1,1 @@
+"""The problems of the race, a family to a file; `nalr.bench.race.catalog` lists them."""
