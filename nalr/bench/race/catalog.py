@@ -1,0 +1,72 @@
+"""The table of the race: every problem with its group, its family and the rates natural to it."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from nalr.bench.problems import Problem
+from nalr.bench.race.entry import KEPT_APART, TUNING, Entry
+from nalr.bench.race.problems import changing, learning, quadratics, valleys
+from nalr.bench.race.problems.factorization import factorization
+from nalr.bench.race.problems.rugged import rugged
+
+
+def conv_net(num_steps: int | None = None) -> Problem:
+    """Return the convolutional network; torch is imported here, so that the table does without."""
+    from nalr.bench.race.problems import networks
+
+    return networks.conv_net(num_steps)
+
+
+def char_transformer(num_steps: int | None = None) -> Problem:
+    """Return the transformer on characters; torch is imported here, so that the table does without."""
+    from nalr.bench.race.problems import networks
+
+    return networks.char_transformer(num_steps)
+
+
+def _rugged(group: str, dim: int, noise: str) -> Entry:
+    """Return a row for a rugged bowl."""
+    make = partial(rugged, dim=dim, noise_scale=float(noise))
+    return Entry(f"rugged-{dim}d-noise-{noise}", group, "rugged", make, 0.1, 0.4, judged_escape=True)
+
+
+# The natural rate of SGD is 1/λ, λ the largest eigenvalue of the Hessian at the start, to one digit.
+_ROWS = (
+    Entry("quadratic-ill", TUNING, "quadratic", quadratics.ill_conditioned, 1.0, 0.3),
+    Entry("quadratic-easy", TUNING, "quadratic", quadratics.easy, 1.0, 0.3),
+    Entry("quadratic-student-t", TUNING, "quadratic", quadratics.heavy_tailed, 1.0, 0.3),
+    Entry("quadratic-noise-free", TUNING, "quadratic", quadratics.noise_free, 1.0, 0.3),
+    _rugged(TUNING, 2, "0"),
+    _rugged(TUNING, 2, ".5"),
+    _rugged(TUNING, 10, ".5"),
+    _rugged(TUNING, 10, "3"),
+    _rugged(TUNING, 20, ".5"),
+    Entry("rosenbrock", TUNING, "valley", valleys.rosenbrock, 2e-3, 0.1),
+    Entry("logistic-cancer", TUNING, "learning", learning.cancer, 2e-5, 0.03),
+    Entry("logistic-digits", TUNING, "learning", learning.images, 10.0, 0.1),
+    Entry("mlp-digits", TUNING, "learning", learning.network, 1.0, 0.1),
+    Entry("factorization", TUNING, "learning", factorization, 2.0, 0.1),
+    Entry("jump", TUNING, "changing", changing.jump, 1.0, 0.3),
+    Entry("batch-size-change", TUNING, "changing", changing.batch_size_change, 1.0, 0.3),
+    Entry("conv-digits", TUNING, "network", conv_net, 0.1, 0.01),
+    Entry("quadratic-deep", KEPT_APART, "quadratic", quadratics.deep, 0.02, 0.3),
+    _rugged(KEPT_APART, 2, "3"),
+    _rugged(KEPT_APART, 10, "0"),
+    _rugged(KEPT_APART, 20, "0"),
+    _rugged(KEPT_APART, 20, "3"),
+    Entry("rastrigin", KEPT_APART, "valley", valleys.rastrigin, 0.03, 0.3),
+    Entry("ackley", KEPT_APART, "valley", valleys.ackley, 0.2, 0.3),
+    Entry("beale", KEPT_APART, "valley", valleys.beale, 0.03, 0.1),
+    Entry("logistic-cancer-scaled", KEPT_APART, "learning", learning.cancer_scaled, 3.0, 0.1),
+    Entry("logistic-digits-scaled", KEPT_APART, "learning", learning.images_scaled, 3.0, 0.1),
+    Entry("sparse", KEPT_APART, "learning", learning.words, 0.3, 0.1),
+    Entry("drift", KEPT_APART, "changing", changing.drift, 1.0, 0.3),
+    Entry("noisier", KEPT_APART, "changing", changing.noisier, 1.0, 0.3),
+    Entry("one-row", KEPT_APART, "quadratic", quadratics.one_row, 1.0, 0.3),
+    Entry("negative-loss", KEPT_APART, "quadratic", quadratics.negative_loss, 1.0, 0.3),
+    Entry("transformer", KEPT_APART, "network", char_transformer, 0.1, 0.01),
+)
+
+ENTRIES: dict[str, Entry] = {entry.name: entry for entry in _ROWS}
+"""All problems by name, those for tuning first."""
