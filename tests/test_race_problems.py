@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from scipy.optimize import linprog, minimize
 
 from nalr.bench.race.catalog import ENTRIES
 from nalr.bench.race.entry import GROUPS, KEPT_APART, TUNING
@@ -167,7 +168,7 @@ def test_minibatch_losses_of_a_pass_average_to_the_full_loss():
     params = problem.start(seed=0) + 0.01 * np.random.default_rng(0).standard_normal(650)
     losses = [problem.sample(params)[0] for _ in range(1437 // 32)]
     # 29 of 1437 samples are skipped, which changes a mean of order 2 by some 2 % of the samples' spread.
-    assert np.mean(losses) == pytest.approx(problem.full_loss(params), rel=0.01)
+    assert np.mean(losses) == pytest.approx(problem.full_loss(params) + problem.minimum, rel=0.01)
 
 
 def test_standardised_data_are_and_keep_their_bias():
@@ -176,6 +177,32 @@ def test_standardised_data_are_and_keep_their_bias():
     np.testing.assert_allclose(features[:, :-1].std(axis=0), 1.0, rtol=1e-12)
     assert (features[:, -1] == 1.0).all()
     assert np.isfinite(data_sets.images_scaled().features).all()  # some pixels are constant
+
+
+@pytest.mark.parametrize("name", ["logistic-digits", "logistic-digits-scaled"])
+def test_the_minimum_of_softmax_regression_is_what_the_problem_says(name):
+    problem = ENTRIES[name].make(None)
+    features, labels = problem.load()
+
+    def excess_and_gradient(params):
+        logits = features @ params.reshape(-1, 10)
+        errors = np.exp(logits - logits.max(axis=1, keepdims=True))
+        errors /= errors.sum(axis=1, keepdims=True)
+        errors[np.arange(labels.size), labels] -= 1.0
+        gradient = features.T @ errors / labels.size
+        return problem.full_loss(params), gradient.ravel() + 1e-3 * params
+
+    found = minimize(excess_and_gradient, problem.start(seed=0), jac=True, method="L-BFGS-B")
+    assert 0.0 <= found.fun < 1e-4  # the ridge 1e-3 bounds it by |gradient|²/0.002, and `ftol` allows that
+    assert found.fun <= np.sum(found.jac**2) / 2e-3 + 1e-10
+
+
+def test_breast_cancer_is_separable_so_that_its_infimum_is_zero():
+    features, labels = data_sets.cancer_scaled()
+    signs = 2.0 * labels - 1.0
+    margins = -signs[:, None] * features
+    found = linprog(np.zeros(31), A_ub=margins, b_ub=-np.ones(labels.size), bounds=(None, None))
+    assert found.status == 0  # a plane with every margin at least 1
 
 
 def test_sparse_rows_are_sparse_and_the_best_fit_has_loss_zero():

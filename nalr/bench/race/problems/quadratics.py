@@ -67,7 +67,7 @@ def deep(num_steps: int | None = None) -> LandscapeProblem:
     rng = np.random.default_rng(42)  # one surface, whatever the seed of a run
     spectrum = np.concatenate([rng.uniform(0.0, 1.0, 90), rng.uniform(30.0, 60.0, 10)])
     settings: dict[str, Any] = {"dim": 100, "spectrum": spectrum, "rotate": True}
-    settings |= {"noise_covariance": "hessian", "epsilon": 0.1}
+    settings |= {"noise_covariance": "hessian", "epsilon": 1e-2}
     return _quadratic("quadratic-deep", "DeepOBS's deep quadratic", num_steps, **settings)
 
 

@@ -9,7 +9,7 @@ from nalr.landscapes import create_noisy_landscape
 
 def rosenbrock(num_steps: int | None = None) -> LandscapeProblem:
     """Return the narrow curved valley from its customary start: slow even where nothing goes wrong."""
-    return _valley("rosenbrock", "Rosenbrock's valley", num_steps, noise_scale=1.0, epsilon=1e-2)
+    return _valley("rosenbrock", "Rosenbrock's valley", num_steps, noise_scale=1.0, epsilon=1e-4)
 
 
 def beale(num_steps: int | None = None) -> LandscapeProblem:
