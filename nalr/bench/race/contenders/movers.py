@@ -45,8 +45,8 @@ class MomentumSGD:
     def __init__(self, params: Array) -> None:
         from torch.optim.sgd import sgd
 
-        self._function = sgd
         self._shared = Shared(params)
+        self._function = sgd
         self._params = [self._shared.tensor]
         self._gradients = [self._shared.tensor.grad]
         self._buffers = [None]  # filled by the first step
@@ -106,3 +106,8 @@ class AdamW:
 
 MOVERS: dict[str, Callable[[Array], Mover]] = {"sgd": PlainSGD, "momentum": MomentumSGD, "adamw": AdamW}
 """By the names in `nalr.bench.race.entry.OPTIMIZERS`."""
+
+
+def needs_of(optimizer: str) -> tuple[str, ...]:
+    """Return the packages that a mover needs, as imported."""
+    return () if optimizer == "sgd" else ("torch",)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nalr.bench.race.contender import Stepper
-from nalr.bench.race.contenders.movers import MOVERS, Mover
+from nalr.bench.race.contenders.movers import MOVERS, Mover, needs_of
+from nalr.bench.race.contenders.tensors import require
 from nalr.controller import NoiseAdaptiveLR
 from nalr.policies.noise_adaptive import NoiseAdaptive, NoiseAdaptiveSettings
 
@@ -37,8 +38,8 @@ class Nalr:
     settings: tuple[tuple[str, Any], ...] = ()
     label: str = ""
 
-    takes_rate = True
-    tuning_free = True
+    takes_rate: ClassVar[bool] = True
+    tuning_free: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
@@ -46,8 +47,14 @@ class Nalr:
         parts = ("nalr", self.optimizer, "" if self.horizon else "anytime", self.label)
         return " ".join(part for part in parts if part)
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Return the packages that must be there."""
+        return needs_of(self.optimizer)
+
     def begin(self, params: Array, base_lr: float, num_steps: int) -> Stepper:
         """Begin a run."""
+        require(self.name, self.needs)
         controller = NoiseAdaptiveLR(
             base_lr,
             total_steps=num_steps if self.horizon else None,

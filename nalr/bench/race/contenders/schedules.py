@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nalr.bench.race.contender import Stepper
-from nalr.bench.race.contenders.movers import MOVERS, Mover
+from nalr.bench.race.contenders.movers import MOVERS, Mover, needs_of
+from nalr.bench.race.contenders.tensors import require
 
 Array = NDArray[np.float64]
 
+SHAPES = ("constant", "cosine", "linear")
 WARM_UP = 0.05
 """Share of the steps over which the rate of momentum and AdamW rises to the base rate, unless constant."""
+
+
+def usual_warm_up(optimizer: str, shape: str) -> float:
+    """Return the share of the steps that warm up: none for plain SGD, nor for constant rates."""
+    return 0.0 if optimizer == "sgd" or shape == "constant" else WARM_UP
 
 
 def factors(shape: str, num_steps: int, warm_up: float = 0.0) -> list[float]:
@@ -61,8 +69,8 @@ class Scheduled:
     optimizer: str
     shape: str
 
-    takes_rate = True
-    tuning_free = False
+    takes_rate: ClassVar[bool] = True
+    tuning_free: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
@@ -70,13 +78,15 @@ class Scheduled:
         return f"{self.optimizer} {self.shape}"
 
     @property
-    def warm_up(self) -> float:
-        """Return the share of the steps that warm up: none for plain SGD, nor for constant rates."""
-        return 0.0 if self.optimizer == "sgd" or self.shape == "constant" else WARM_UP
+    def needs(self) -> tuple[str, ...]:
+        """Return the packages that must be there."""
+        return needs_of(self.optimizer)
 
     def begin(self, params: Array, base_lr: float, num_steps: int) -> Stepper:
         """Begin a run."""
-        rates = [base_lr * factor for factor in factors(self.shape, num_steps, self.warm_up)]
+        require(self.name, self.needs)
+        warm_up = usual_warm_up(self.optimizer, self.shape)
+        rates = [base_lr * factor for factor in factors(self.shape, num_steps, warm_up)]
         return _Planned(MOVERS[self.optimizer](params), params, rates)
 
 

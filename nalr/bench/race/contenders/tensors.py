@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from types import ModuleType
+from collections.abc import Iterable
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -10,15 +11,18 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-EXTRA = 'pip install "nalr[race]"'
+
+def require(name: str, packages: Iterable[str]) -> None:
+    """Raise an ImportError that says what to install if the contender `name` lacks one of `packages`."""
+    for package in packages:
+        if find_spec(package) is None:
+            raise ImportError(f'"{name}" needs the package {package}: pip install "nalr[race]".')
 
 
-def single_threaded_torch() -> ModuleType:
+def single_threaded_torch() -> Any:
     """Return torch, set to one thread: workers run side by side, and D is small."""
-    try:
-        import torch
-    except ImportError as error:
-        raise ImportError(f"This contender needs torch: {EXTRA}.") from error
+    import torch
+
     if torch.get_num_threads() != 1:
         torch.set_num_threads(1)
     return torch
