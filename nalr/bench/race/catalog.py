@@ -57,7 +57,7 @@ _ROWS = (
     ),  # stable for single entries; 1/λ is 20
     Entry("jump", TUNING, "changing", changing.jump, 1.0, 0.3),
     Entry("batch-size-change", TUNING, "changing", changing.batch_size_change, 1.0, 0.3),
-    Entry("conv-digits", TUNING, "network", conv_net, 0.1, 0.01),
+    Entry("conv-digits", TUNING, "network", conv_net, 1.0, 0.03),  # by trial
     Entry("quadratic-deep", KEPT_APART, "quadratic", quadratics.deep, 0.02, 0.3),
     _rugged(KEPT_APART, 2, "3"),
     _rugged(KEPT_APART, 10, "0"),
@@ -75,7 +75,7 @@ _ROWS = (
     Entry("noisier", KEPT_APART, "changing", changing.noisier, 1.0, 0.3),
     Entry("one-row", KEPT_APART, "quadratic", quadratics.one_row, 1.0, 0.3),
     Entry("negative-loss", KEPT_APART, "quadratic", quadratics.negative_loss, 1.0, 0.3),
-    Entry("transformer", KEPT_APART, "network", char_transformer, 0.1, 0.01),
+    Entry("transformer", KEPT_APART, "network", char_transformer, 1.0, 0.02),  # by trial
 )
 
 ENTRIES: dict[str, Entry] = {entry.name: entry for entry in _ROWS}
