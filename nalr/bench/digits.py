@@ -188,8 +188,12 @@ def loss_and_rows(
     images, hidden, errors, hidden_errors = (
         array.reshape(groups, microbatch_size, -1) for array in (images, hidden, errors, hidden_errors)
     )
-    np.einsum("gni,gnj->gij", images, hidden_errors, out=to.first)
-    np.einsum("gni,gnj->gij", hidden, errors, out=to.second)
+    if microbatch_size > 1:  # a product of matrices each: ten times as fast as einsum
+        np.matmul(images.transpose(0, 2, 1), hidden_errors, out=to.first)
+        np.matmul(hidden.transpose(0, 2, 1), errors, out=to.second)
+    else:  # outer products, where einsum is the faster
+        np.einsum("gni,gnj->gij", images, hidden_errors, out=to.first)
+        np.einsum("gni,gnj->gij", hidden, errors, out=to.second)
     hidden_errors.sum(axis=1, out=to.first_bias)
     errors.sum(axis=1, out=to.second_bias)
     if microbatch_size > 1:
