@@ -19,8 +19,8 @@ class Cell(NamedTuple):
 class Standing:
     """How one method did on one group of problems. Numbers are nan where there is nothing to take them from.
 
-    The regret of a run is (final loss + ε) over the same of the optimizer's linear decay at the factor best on
-    the problem, clipped to [0.01, 1000]; a diverged run has 1000. Means of regrets are geometric.
+    The regret of a run is (final loss + ε) over the same of the optimizer's linear decay at the factor best
+    on the problem, clipped to [0.01, 1000]; a diverged run has 1000. Means of regrets are geometric.
 
     Attributes
     ----------
