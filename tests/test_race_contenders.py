@@ -9,9 +9,11 @@ import pickle
 import numpy as np
 import pytest
 
+from nalr.averaging import IterateAverage
 from nalr.bench.race.contender import Diverged
 from nalr.bench.race.contenders import roster, tensors
 from nalr.bench.race.contenders.adascale import AdaScale
+from nalr.bench.race.contenders.averaged import AveragedSchedule
 from nalr.bench.race.contenders.dog_averaged import DoG
 from nalr.bench.race.contenders.movers import MOVERS
 from nalr.bench.race.contenders.ours import Nalr
@@ -226,6 +228,27 @@ def test_settings_of_ours_reach_the_policy():
         Nalr("sgd", settings=(("nonsense", 1.0),)).begin(np.ones(2), 0.1, 10)
 
 
+@pytest.mark.parametrize(
+    ("plain", "averaged"),
+    [
+        (Nalr("sgd", horizon=False), Nalr("sgd", horizon=False, averaged=True)),
+        (Scheduled("sgd", "constant"), AveragedSchedule("sgd", "constant")),
+    ],
+)
+def test_averaged_takes_the_same_steps_and_hands_out_their_average(plain, averaged):
+    rng = np.random.default_rng(0)
+    runs = [(params, each.begin(params, 0.1, 50)) for each in (plain, averaged) for params in [np.ones(3)]]
+    average = IterateAverage()
+    for _ in range(50):
+        rows = runs[0][0] + rng.normal(size=(4, 3))
+        assert len({stepper.step(rows, 1.0) for _, stepper in runs}) == 1
+        average.update(runs[0][0])
+    (last, stepper), (same, other) = runs
+    assert np.array_equal(last, same) and np.array_equal(stepper.judged(), last)
+    assert np.array_equal(other.judged(), average.average) and not np.allclose(average.average, last)
+    assert averaged.name == f"{plain.name} averaged"
+
+
 def test_the_roster_is_keyed_by_name_and_knows_who_takes_a_rate():
     assert len(CONTENDERS) == len(roster.ENTRANTS)
     assert all(not peer.takes_rate and peer.tuning_free for peer in roster.PEERS)
@@ -250,5 +273,6 @@ def test_what_is_missing_is_said_and_refused(monkeypatch):
 def test_without_torch_only_plain_sgd_is_left(monkeypatch):
     monkeypatch.setattr(roster, "find_spec", lambda name: None if name == "torch" else object())
     left = {name for name in CONTENDERS if name not in missing()}
-    assert left == {"nalr sgd", "nalr sgd anytime", "sgd constant", "sgd cosine", "sgd linear"}
+    ours = {"nalr sgd", "nalr sgd anytime", "nalr sgd anytime averaged"}
+    assert left == ours | {"sgd constant", "sgd constant averaged", "sgd cosine", "sgd linear"}
     assert set(missing().values()) == {"torch"}

@@ -10,7 +10,8 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
-from nalr.bench.race.problems.networks import char_transformer, conv_net  # noqa: E402
+from nalr.bench.race.problems.convolutions import conv_net  # noqa: E402
+from nalr.bench.race.problems.transformer import char_transformer  # noqa: E402
 
 MAKERS = pytest.mark.parametrize("make", [conv_net, char_transformer])
 SINGLE = 2e-5  # the networks compute in float32; sums of some hundred terms

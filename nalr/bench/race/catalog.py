@@ -8,25 +8,12 @@ from __future__ import annotations
 
 from functools import partial
 
-from nalr.bench.problems import Problem
 from nalr.bench.race.entry import KEPT_APART, TUNING, Entry
 from nalr.bench.race.problems import changing, learning, quadratics, valleys
+from nalr.bench.race.problems.convolutions import conv_net
 from nalr.bench.race.problems.factorization import factorization
 from nalr.bench.race.problems.rugged import rugged
-
-
-def conv_net(num_steps: int | None = None) -> Problem:
-    """Return the convolutional network; torch is imported here, so that the table does without."""
-    from nalr.bench.race.problems import networks
-
-    return networks.conv_net(num_steps)
-
-
-def char_transformer(num_steps: int | None = None) -> Problem:
-    """Return the transformer on characters; torch is imported here, so that the table does without."""
-    from nalr.bench.race.problems import networks
-
-    return networks.char_transformer(num_steps)
+from nalr.bench.race.problems.transformer import char_transformer
 
 
 def _rugged(group: str, dim: int, noise: str) -> Entry:

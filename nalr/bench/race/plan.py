@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from nalr.bench.race.contender import Contender
+from nalr.bench.race.contenders.schedules import Scheduled
 from nalr.bench.race.entry import Entry
 from nalr.bench.race.runs import Start
 
@@ -45,4 +46,4 @@ def plan(
 
 def _offset_for(contender: Contender, offset: float) -> float:
     """Return 0 for schedules, which never look at the loss: their runs need not be made again."""
-    return offset if contender.tuning_free else 0.0
+    return 0.0 if isinstance(contender, Scheduled) else offset

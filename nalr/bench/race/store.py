@@ -6,39 +6,40 @@ import hashlib
 import json
 import os
 import sqlite3
+import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from nalr.bench.race.fingerprint import fingerprint
 from nalr.bench.race.result import Result
 from nalr.bench.race.runs import Start
 
-PACKAGE = Path(__file__).parents[2]
-ENGINE = ("bench/race/runs.py", "bench/race/contender.py", "bench/race/entry.py", "bench/problems.py", "landscapes")
-"""What every run depends on, besides its problem's module and its contender's."""
-OURS = ("controller.py", "noise.py", "path.py", "moments.py", "policies", "averaging.py")
-"""What runs of nalr itself depend on too."""
+ENGINE = "nalr.bench.race.runs"
+"""The module that every run depends on, besides its problem's and its contender's."""
 
 
 class Store:
-    """Results by what they depend on: the start's settings and the source files behind it.
+    """Results by what they depend on: the start's settings, the source behind it, and Python's version.
 
     Parameters
     ----------
-    path : Path
-        An SQLite file; its directory is made if need be.
+    path : Path or None
+        An SQLite file; its directory is made if need be. None keeps results in memory, as long as this lives.
 
     Notes
     -----
-    A change of a file behind a run makes that run anew, and no other. Rows of old files stay and cost only
-    room; delete the file to be rid of them.
+    A change of the code behind a run makes that run anew, and no other. Rows of old code stay and cost only
+    room; delete the file to be rid of them, and after an upgrade of NumPy, torch or a peer, which are not
+    looked at.
     """
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._connection = sqlite3.connect(path)
-        self._connection.execute("PRAGMA journal_mode=WAL")
+    def __init__(self, path: Path | None) -> None:
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        self._connection = sqlite3.connect(":memory:" if path is None else path)
         self._connection.execute("PRAGMA busy_timeout=60000")
+        self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("CREATE TABLE IF NOT EXISTS results (name TEXT PRIMARY KEY, result TEXT)")
         self._prints: dict[tuple[str, ...], str] = {}
 
@@ -67,8 +68,7 @@ class Store:
     def name(self, start: Start) -> str:
         """Return what the result of `start` is kept under."""
         maker = getattr(start.entry.make, "func", start.entry.make)
-        modules = [_file_of(maker.__module__), _file_of(type(start.contender).__module__)]
-        ours = OURS if type(start.contender).__module__.endswith(".ours") else ()
+        modules = (ENGINE, maker.__module__, type(start.contender).__module__)
         settings = (
             repr(start.contender),
             repr(getattr(start.entry.make, "args", ())),
@@ -79,30 +79,21 @@ class Store:
             start.seed,
             start.num_steps,
             start.offset,
-            self._fingerprint((*ENGINE, *modules, *ours)),
+            sys.version_info[:2],  # the transformer reads its standard library
+            self._fingerprint(modules),
         )
         return hashlib.sha256(repr(settings).encode()).hexdigest()
 
-    def _fingerprint(self, names: tuple[str, ...]) -> str:
-        """Return a hash of the files and folders of these names."""
-        if names not in self._prints:
-            digest = hashlib.sha256()
-            for name in names:
-                path = PACKAGE / name
-                for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-                    digest.update(file.read_bytes() if file.exists() else b"")
-            self._prints[names] = digest.hexdigest()
-        return self._prints[names]
+    def _fingerprint(self, modules: tuple[str, ...]) -> str:
+        if modules not in self._prints:
+            self._prints[modules] = fingerprint(modules)
+        return self._prints[modules]
 
 
 def default_path() -> Path:
     """Return where results are kept if nothing else is said: the user's cache directory."""
     home = os.environ.get("XDG_CACHE_HOME")
     return (Path(home) if home else Path.home() / ".cache") / "nalr" / "race.sqlite"
-
-
-def _file_of(module: str) -> str:
-    return module.removeprefix("nalr.").replace(".", "/") + ".py"
 
 
 def _from_json(text: str) -> Result:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nalr.bench.race.contender import Stepper
+from nalr.bench.race.contenders.averaged import Averaged
 from nalr.bench.race.contenders.movers import MOVERS, Mover, needs_of
 from nalr.bench.race.contenders.tensors import require
 from nalr.controller import NoiseAdaptiveLR
@@ -31,12 +32,15 @@ class Nalr:
         Fields of `NoiseAdaptiveSettings` that differ from the defaults.
     label : str
         Put behind the name, to tell changed settings apart.
+    averaged : bool
+        Whether it hands out `IterateAverage` of its iterates; the steps are the same.
     """
 
     optimizer: str
     horizon: bool = True
     settings: tuple[tuple[str, Any], ...] = ()
     label: str = ""
+    averaged: bool = False
 
     takes_rate: ClassVar[bool] = True
     tuning_free: ClassVar[bool] = True
@@ -44,7 +48,8 @@ class Nalr:
     @property
     def name(self) -> str:
         """Return the name, as in "nalr sgd anytime"."""
-        parts = ("nalr", self.optimizer, "" if self.horizon else "anytime", self.label)
+        told, handed = "" if self.horizon else "anytime", "averaged" if self.averaged else ""
+        parts = ("nalr", self.optimizer, told, handed, self.label)
         return " ".join(part for part in parts if part)
 
     @property
@@ -61,7 +66,8 @@ class Nalr:
             policy=NoiseAdaptive(NoiseAdaptiveSettings(**dict(self.settings))),
         )
         mover = MOVERS[self.optimizer](params)
-        return _Controlled(controller, mover, params, sees_params=self.optimizer != "sgd")
+        run = _Controlled(controller, mover, params, sees_params=self.optimizer != "sgd")
+        return Averaged(run, params) if self.averaged else run
 
 
 class _Controlled:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from nalr.bench.race.contender import Contender
 from nalr.bench.race.contenders.adascale import AdaScale
+from nalr.bench.race.contenders.averaged import AveragedSchedule
 from nalr.bench.race.contenders.d_adaptation import DAdaptation
 from nalr.bench.race.contenders.dog_averaged import DoG
 from nalr.bench.race.contenders.mechanic_tuner import Mechanic
@@ -27,11 +28,14 @@ class Entrant(Contender, Protocol):
         """The packages that must be there, as imported."""
 
 
-OURS: tuple[Entrant, ...] = tuple(
-    Nalr(optimizer, horizon) for optimizer in OPTIMIZERS for horizon in (True, False)
+OURS: tuple[Entrant, ...] = (
+    *(Nalr(optimizer, horizon) for optimizer in OPTIMIZERS for horizon in (True, False)),
+    Nalr("sgd", horizon=False, averaged=True),
+    Nalr("adamw", horizon=False, averaged=True),
 )
 SCHEDULES: tuple[Entrant, ...] = (
     *(Scheduled(optimizer, shape) for optimizer in OPTIMIZERS for shape in SHAPES),
+    AveragedSchedule("sgd", "constant"),
     Plateau("sgd"),
     Plateau("adamw"),
     AdaScale(),
