@@ -8,6 +8,7 @@ from importlib import import_module
 
 import nalr
 from nalr.bench.kernels import options as bench_options
+from nalr.bench.race import options as race_options
 from nalr.demo.options import OneLineParser, add_options
 
 INTERRUPTED = 130
@@ -17,6 +18,7 @@ _HOMES = {
     "bench": "nalr.bench.kernels.main",
     "demo": "nalr.demo.main",
     "doctor": "nalr.doctor",
+    "race": "nalr.bench.race.main",
     "warmup": "nalr.warmup",
 }
 """Where the `run(options)` of each command is."""
@@ -63,6 +65,9 @@ def _parser() -> OneLineParser:
     add_options(commands.add_parser("demo", help="compare with hand-tuned learning rates on three problems"))
     bench_options.add_options(
         commands.add_parser("bench", help="measure the kernels against NumPy, torch and memory bandwidth")
+    )
+    race_options.add_options(
+        commands.add_parser("race", help="race against tuned schedules and other methods that need no tuning")
     )
     commands.add_parser("warmup", help="compile every kernel ahead of time")
     doctor = commands.add_parser(

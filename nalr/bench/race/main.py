@@ -4,50 +4,126 @@ from __future__ import annotations
 
 import argparse
 import json
+import sqlite3
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from nalr.bench.parallel import Workers
+from nalr.bench.race import ablations, document, text
 from nalr.bench.race.catalog import ENTRIES
-from nalr.bench.race.contender import Contender
-from nalr.bench.race.contenders.roster import CONTENDERS, missing
-from nalr.bench.race.entry import Entry
-from nalr.bench.race.plan import plan
+from nalr.bench.race.choice import Choice, NothingToRun, choose, command
+from nalr.bench.race.contenders.roster import CONTENDERS
+from nalr.bench.race.draw import Drawing
+from nalr.bench.race.race import RunFailed, race
+from nalr.bench.race.report import Report, plain, render
 from nalr.bench.race.result import Key, Result
-from nalr.bench.race.runs import Start
-from nalr.bench.race.runs import run as run_one
+from nalr.bench.race.score import Score
 from nalr.bench.race.store import Store, default_path
 
+FAILED, REFUSED = 1, 2
+IN_MEMORY = "none"
 
-def race(
-    starts: Sequence[Start], store: Store, workers: Workers, progress: Any = None
-) -> dict[Key, Result]:
-    """Return the result of every start, making those that the store does not hold.
 
-    Parameters
-    ----------
-    starts : sequence of Start
-        The runs.
-    store : Store
-        Where results are kept, each as soon as it is there.
-    workers : Workers
-        Where the runs are made.
-    progress : callable, optional
-        Called with the number of results that are there, as they come.
-    """
-    report = progress or (lambda count: None)
-    results: dict[Key, Result] = {}
-    to_run = []
-    for start in starts:
-        known = store.get(start)
-        if known is None:
-            to_run.append(start)
-        else:
-            results[start.key] = known
-    report(len(results))
-    for index, result in workers.stream(run_one, to_run):
-        store.put(to_run[index], result)
-        results[to_run[index].key] = result
-        report(1)
-    return results
+def run(options: argparse.Namespace) -> int:
+    """Race as the options say and print how it came out; return 0, or 1 if a run or a file failed."""
+    if options.list:
+        print(catalogue())
+        return 0
+    try:
+        if options.ablate and options.method:
+            raise NothingToRun("--ablate chooses the methods itself: leave out --method.")
+        choice = choose(options)
+        # ε is the problem's own; making each problem now also finds out now what is not installed.
+        epsilons = {entry.name: entry.make(choice.num_steps).epsilon for entry in choice.entries}
+    except (NothingToRun, ImportError) as error:
+        print(f"nalr race: {error}", file=sys.stderr)
+        return REFUSED
+    for line in choice.left_out:
+        print(f"Left out: {line}.", file=sys.stderr)
+    path = _cache(options.cache)
+    try:
+        results = _race(choice, path, options.jobs)
+    except KeyboardInterrupt:
+        if path is not None:
+            print(f"\nWhat was run is kept in {path}: run the same command again to go on.", file=sys.stderr)
+        raise
+    except (RunFailed, BrokenProcessPool) as error:
+        print(f"nalr race: a run failed: {error}", file=sys.stderr)
+        return FAILED
+    except (OSError, sqlite3.Error) as error:
+        print(f"nalr race: results cannot be kept in {path}: {error}", file=sys.stderr)
+        return REFUSED
+    score = Score(results, choice.entries, epsilons, choice.contenders)
+    report = Report(score.standings(), score.tuned())
+    return 0 if _publish(options, choice, report, results) else FAILED
+
+
+def catalogue() -> str:
+    """Return the names of all problems and methods."""
+    problems = [("problem", "group", "family")]
+    problems += [(entry.name, entry.group, entry.family) for entry in ENTRIES.values()]
+    methods = [("method", "optimizer", "base rate")]
+    for each in CONTENDERS.values():
+        kind = "needs none" if not each.takes_rate else "any" if each.tuning_free else "to be tuned"
+        methods.append((each.name, each.optimizer, kind))
+    return f"{text.aligned(problems)}\n\n{text.aligned(methods)}"
+
+
+def _race(choice: Choice, path: Path | None, jobs: int | None) -> dict[Key, Result]:
+    starts = choice.starts()
+    with Store(path) as store, Workers(jobs) as workers, _bar(len(starts)) as progress:
+        return race(starts, store, workers, progress)
+
+
+def _publish(options: argparse.Namespace, choice: Choice, report: Report, results: dict[Key, Result]) -> bool:
+    """Print the report and write the files; return whether all went well."""
+    records = ablations.compare(report, choice.ablations)
+    if options.json:
+        found = {"command": command(options), **report.to_dict(), "left_out": choice.left_out}
+        found |= {"ablations": plain(records)} if records else {}
+        print(json.dumps(found, indent=2), flush=True)
+    elif records:
+        parts = [*map(text.aligned, ablations.tables(records)), "\n".join(ablations.LEGEND)]
+        print("\n\n".join(parts), flush=True)
+    else:
+        print(render(report), flush=True)
+    drawing = Drawing(choice, report, results)
+    written = document.write(report, choice, command(options), records)
+    jobs: list[tuple[Path | None, Callable[[Path], object]]] = [
+        (options.report, lambda path: path.write_text(written, encoding="utf-8")),
+        (options.plot, drawing.base_rates),
+        (options.plot_rates, lambda path: drawing.rates(path, options.rates_problem)),
+    ]
+    return all([_written(path, write) for path, write in jobs if path is not None])
+
+
+def _written(path: Path, write: Callable[[Path], object]) -> bool:
+    try:
+        write(path)
+    except (ImportError, OSError, ValueError) as error:
+        print(f"{path} could not be written: {error}", file=sys.stderr)
+        return False
+    print(path, file=sys.stderr)
+    return True
+
+
+def _cache(name: str | None) -> Path | None:
+    if name is None:
+        return default_path()
+    return None if name == IN_MEMORY else Path(name)
+
+
+@contextmanager
+def _bar(total: int) -> Iterator[Callable[[int], Any]]:
+    """Yield what moves a bar: on stderr, only if that is a terminal, and if tqdm is there."""
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        yield lambda count: None
+        return
+    with tqdm(total=total, unit="run", disable=None, leave=False, smoothing=0.05) as bar:
+        yield bar.update

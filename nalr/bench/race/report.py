@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from nalr.bench.race import text
 from nalr.bench.race.entry import GROUPS, OPTIMIZERS
 from nalr.bench.race.score import ALL
-from nalr.bench.race.standing import Cell, Standing
+from nalr.bench.race.standing import Standing
 from nalr.bench.race.tuned import Tuned
 
 HEADINGS = (*GROUPS, "÷ constant", "worst cell", "diverged", "at b = 10", "escape", "steps")
-ABSENT = "-"
 LEGEND = (
     "Tuning, kept apart: final loss over that of the hand-tuned linear decay, geometric mean over the",
     "problems of that group, seeds, and base rates b from 1e-4 to 1 times the natural one; [95 % interval",
@@ -54,106 +54,69 @@ class Report:
 
         So it is JSON that every reader reads. Of the numbers only `steps` can be infinite, for "never".
         """
-        plain: dict[str, Any] = _plain(
+        found: dict[str, Any] = plain(
             {
                 "standings": [dataclasses.asdict(standing) for standing in self.standings],
                 "tuned": [dataclasses.asdict(tuned) for tuned in self.tuned],
             }
         )
-        return plain
+        return found
 
 
 def render(report: Report) -> str:
     """Return the report as text: a table for each optimizer, and where the reference is in doubt."""
-    parts = []
-    for optimizer, methods in report.by_optimizer().items():
-        rows = [(optimizer, *HEADINGS), *((each[ALL].contender, *_cells(each)) for each in methods)]
-        parts.append(_aligned(rows))
+    parts = [text.aligned(rows) for rows in _tables(report)]
     if parts:
         parts.append("\n".join(LEGEND))
-    return "\n\n".join([*parts, *_doubts(report)])
+    return "\n\n".join([*parts, *doubts(report)])
 
 
 def render_problems(report: Report, optimizer: str) -> str:
     """Return a table of one optimizer's methods (columns) on each problem: mean regret over the factors."""
+    return text.aligned(problem_rows(report, optimizer))
+
+
+def problem_rows(report: Report, optimizer: str) -> list[tuple[str, ...]]:
+    """Return the rows of that table, headings first."""
     methods = [each[ALL] for each in report.by_optimizer().get(optimizer, [])]
     names = list(dict.fromkeys(problem for method in methods for problem in method.problems))
     rows = [("regret", *(method.contender.removeprefix(f"{optimizer} ") for method in methods))]
-    rows += [(name, *(_number(m.problems.get(name, math.nan)) for m in methods)) for name in names]
-    return _aligned(rows)
+    return rows + [(name, *(text.number(m.problems.get(name, math.nan)) for m in methods)) for name in names]
 
 
 def markdown(report: Report) -> str:
     """Return the report as Markdown tables, one for each optimizer, for a README."""
-    parts = []
-    for optimizer, methods in report.by_optimizer().items():
-        rows = [(optimizer, *HEADINGS), (":--", *["--:"] * len(HEADINGS))]
-        rows += [(each[ALL].contender, *_cells(each)) for each in methods]
-        parts.append("\n".join(f"| {' | '.join(row)} |" for row in rows))
+    parts = [text.piped(rows) for rows in _tables(report)]
     if parts:
         parts.append(" ".join(LEGEND))
-    return "\n\n".join([*parts, *_doubts(report)])
+    return "\n\n".join([*parts, *doubts(report)])
+
+
+def _tables(report: Report) -> Iterator[list[tuple[str, ...]]]:
+    for optimizer, methods in report.by_optimizer().items():
+        yield [(optimizer, *HEADINGS), *((each[ALL].contender, *_cells(each)) for each in methods)]
 
 
 def _cells(method: dict[str, Standing]) -> tuple[str, ...]:
     """Return what is under `HEADINGS`."""
     whole = method[ALL]
     return (
-        *(_score(method[group]) if group in method else ABSENT for group in GROUPS),
-        _number(whole.score_constant),
-        _worst(whole.worst),
-        _percent(whole.diverged),
-        _percent(whole.diverged_extreme),
-        _percent(whole.escape),
-        "never" if math.isinf(whole.steps) else ABSENT if math.isnan(whole.steps) else f"{whole.steps:.0f}",
+        *(text.score(method[group]) if group in method else text.ABSENT for group in GROUPS),
+        text.number(whole.score_constant),
+        text.worst(whole.worst),
+        text.percent(whole.diverged),
+        text.percent(whole.diverged_extreme),
+        text.percent(whole.escape),
+        text.steps(whole.steps),
     )
 
 
-def _score(standing: Standing) -> str:
-    """Return the score, its interval if there is one, and how much of the race it stands on if not all."""
-    text = _number(standing.score)
-    if not math.isnan(standing.low):
-        text += f" [{_number(standing.low)}, {_number(standing.high)}]"
-    if standing.num_cells < standing.expected:
-        text += f" ({standing.num_cells} of {standing.expected} cells)"
-    return text
-
-
-def _worst(cell: Cell | None) -> str:
-    if cell is None:
-        return ABSENT
-    where = cell.problem if math.isnan(cell.factor) else f"{cell.problem}, b = {cell.factor:g}"
-    return f"{_number(cell.regret)} ({where})"
-
-
-def _doubts(report: Report) -> Iterator[str]:
+def doubts(report: Report) -> Iterator[str]:
     """Yield a paragraph for each tuned schedule whose best factor is the grid's first or last."""
     for schedule in dict.fromkeys(tuned.contender for tuned in report.tuned):
         mine = [f"{t.problem} ({t.factor:g})" for t in report.tuned if t.at_edge and t.contender == schedule]
         if mine:
             yield f"Best at the edge of its grid, {schedule}: {', '.join(mine)}."
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows as lines, first column to the left, with a rule under the first row."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        first, *rest = row
-        cells = [f"{first:<{widths[0]}}", *(f"{c:>{w}}" for c, w in zip(rest, widths[1:], strict=True))]
-        lines.append("  ".join(cells))
-    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
-
-
-def _number(value: float) -> str:
-    """Return three digits, or none after the point from 100 on."""
-    if math.isnan(value):
-        return ABSENT
-    return f"{value:.0f}" if value >= 99.95 else f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"
-
-
-def _percent(share: float) -> str:
-    return ABSENT if math.isnan(share) else f"{share:.0%}" if share in (0.0, 1.0) else f"{share:.1%}"
 
 
 def _last_if_nan(score: float) -> float:
@@ -164,9 +127,10 @@ def _place(optimizer: str) -> int:
     return OPTIMIZERS.index(optimizer) if optimizer in OPTIMIZERS else len(OPTIMIZERS)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return dicts, lists and numbers as they are, tuples as lists, and None for what is not finite."""
     if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
+        return {key: plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
+        return [plain(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
