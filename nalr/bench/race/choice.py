@@ -12,8 +12,8 @@ from nalr.bench.race.ablations import ablated
 from nalr.bench.race.catalog import ENTRIES
 from nalr.bench.race.contender import Contender
 from nalr.bench.race.contenders.ours import Nalr
-from nalr.bench.race.contenders.roster import CONTENDERS, missing
-from nalr.bench.race.entry import Entry
+from nalr.bench.race.contenders.roster import CONTENDERS, OURS, missing
+from nalr.bench.race.entry import OPTIMIZERS, Entry
 from nalr.bench.race.plan import plan
 from nalr.bench.race.runs import Start
 
@@ -27,12 +27,11 @@ QUICK_PROBLEMS = (
     "one-row",
     "logistic-digits-scaled",
 )
-QUICK_METHODS = ("nalr sgd", "nalr sgd anytime", "nalr sgd anytime averaged")
 SEEDS, QUICK_SEEDS, QUICK_STEPS = 5, 2, 500
 
 
-class NothingToRun(ValueError):
-    """The options leave no problem or no method."""
+class Contradiction(ValueError):
+    """The options leave nothing to run, or one does not go with another."""
 
 
 @dataclass(frozen=True)
@@ -74,16 +73,20 @@ def choose(options: argparse.Namespace) -> Choice:
 
     Raises
     ------
-    NothingToRun
-        If that is nothing.
+    Contradiction
+        If that is nothing, or if one option does not go with another.
     """
+    if options.ablate and options.method:
+        raise Contradiction("--ablate chooses the methods itself: leave out --method.")
     left_out: list[str] = []
     rules = ablated(options.optimizer or ["sgd"]) if options.ablate else []
     contenders = _contenders(rules or _asked(options), left_out)
     entries = _entries(options, left_out)
     if not entries or not contenders:
         what = "problem" if contenders else "method"
-        raise NothingToRun("; ".join([f"The options leave no {what}", *left_out]) + ".")
+        raise Contradiction("; ".join([f"The options leave no {what}", *left_out]) + ".")
+    if options.rates_problem and options.rates_problem not in {entry.name for entry in entries}:
+        raise Contradiction(f"--rates-problem {options.rates_problem} is not raced.")
     present = {each.name for each in contenders}
     return Choice(
         entries=entries,
@@ -112,9 +115,11 @@ def command(options: argparse.Namespace) -> str:
 
 
 def _asked(options: argparse.Namespace) -> list[Contender]:
-    names = options.method or (QUICK_METHODS if options.quick and not options.optimizer else CONTENDERS)
+    quick = options.quick and not options.method
+    names = [each.name for each in OURS] if quick else options.method or list(CONTENDERS)
+    optimizers = options.optimizer or (["sgd"] if quick else OPTIMIZERS)
     asked = [CONTENDERS[name] for name in dict.fromkeys(names)]
-    return [each for each in asked if not options.optimizer or each.optimizer in options.optimizer]
+    return [each for each in asked if each.optimizer in optimizers]
 
 
 def _contenders(asked: Sequence[Contender], left_out: list[str]) -> list[Contender]:

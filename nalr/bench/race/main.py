@@ -15,7 +15,7 @@ from typing import Any
 from nalr.bench.parallel import Workers
 from nalr.bench.race import ablations, document, text
 from nalr.bench.race.catalog import ENTRIES
-from nalr.bench.race.choice import Choice, NothingToRun, choose, command
+from nalr.bench.race.choice import Choice, Contradiction, choose, command
 from nalr.bench.race.contenders.roster import CONTENDERS
 from nalr.bench.race.draw import Drawing
 from nalr.bench.race.race import RunFailed, race
@@ -34,12 +34,10 @@ def run(options: argparse.Namespace) -> int:
         print(catalogue())
         return 0
     try:
-        if options.ablate and options.method:
-            raise NothingToRun("--ablate chooses the methods itself: leave out --method.")
         choice = choose(options)
         # ε is the problem's own; making each problem now also finds out now what is not installed.
         epsilons = {entry.name: entry.make(choice.num_steps).epsilon for entry in choice.entries}
-    except (NothingToRun, ImportError) as error:
+    except (Contradiction, ImportError) as error:
         print(f"nalr race: {error}", file=sys.stderr)
         return REFUSED
     for line in choice.left_out:
