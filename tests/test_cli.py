@@ -56,9 +56,11 @@ def test_a_wrong_command_exits_with_2():
     [
         (["--help"], "demo"),
         (["--help"], "doctor"),
+        (["--help"], "race"),
         (["--help"], "warmup"),
         (["demo", "--help"], "--interactive"),
         (["doctor", "--help"], "--json"),
+        (["race", "--help"], "--ablate"),
         (["warmup", "--help"], "nalr warmup"),
     ],
 )
@@ -74,7 +76,7 @@ def test_a_start_loads_nothing_heavy():
         "import sys\n"
         "from nalr.cli import main\n"
         "try:\n"
-        "    main(['demo', '--help'])\n"
+        "    main(['race', '--help'])\n"
         "except SystemExit:\n"
         "    pass\n"
         "heavy = {'numpy', 'numba', 'matplotlib', 'sklearn', 'torch', 'tqdm'} & set(sys.modules)\n"
@@ -95,7 +97,7 @@ def test_demo_is_run_with_the_options_given(monkeypatch):
     assert str(options.save) == "figures" and not options.interactive
 
 
-@pytest.mark.parametrize("command", ["demo", "doctor", "warmup"])
+@pytest.mark.parametrize("command", ["demo", "doctor", "race", "warmup"])
 def test_each_command_is_run_from_its_home_and_may_be_interrupted(monkeypatch, capsys, command):
     def interrupted(options):
         raise KeyboardInterrupt
