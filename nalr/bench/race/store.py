@@ -40,6 +40,7 @@ class Store:
         self._connection = sqlite3.connect(":memory:" if path is None else path)
         self._connection.execute("PRAGMA busy_timeout=60000")
         self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=NORMAL")  # safe with WAL, and a sync less a result
         self._connection.execute("CREATE TABLE IF NOT EXISTS results (name TEXT PRIMARY KEY, result TEXT)")
         self._prints: dict[tuple[str, ...], str] = {}
 
