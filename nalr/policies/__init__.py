@@ -2,7 +2,8 @@
 
 from nalr.policies.base import Decision, Evidence, Policy, Reason
 from nalr.policies.constant import Constant
-from nalr.policies.noise_adaptive import NoiseAdaptive, NoiseAdaptiveSettings
+from nalr.policies.noise_adaptive import NoiseAdaptive
+from nalr.policies.settings import NoiseAdaptiveSettings
 
 __all__ = [
     "Constant",

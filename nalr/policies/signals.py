@@ -28,8 +28,10 @@ class View(NamedTuple):
         Its average over the steps before.
     reach : float
         κ of a step at the present rate; 0 while unknown.
+    deviation : float
+        The displacement signal in standard errors: above 0 a larger rate would have been better.
     signal : float
-        The displacement signal: above 0 a larger rate would have been better.
+        The same in [−1, 1], 0 within doubt.
     floor : float
         The noise floor η tr Σ/4B that the present rate holds the loss up to.
     """
@@ -37,6 +39,7 @@ class View(NamedTuple):
     squared_norm: float
     typical: float
     reach: float
+    deviation: float
     signal: float
     floor: float
 
@@ -56,10 +59,14 @@ class StepCurvature:
     steep: float = 0.0  # slow average of κ, within [−1, 3]
     signal: float = math.nan  # Q of the step before
     squared_norm: float = math.nan  # |ḡ|² of the step before
+    clear: bool = False  # the step before was nearly free of noise
     overshot: bool = False  # the last step ended further up the other side than it began on this
     loss_change: float = 0.0  # of the last step, by the trapezoid of its two slopes: no loss needed
 
     DECAY = 0.8
+    CLEAR, CLEAR_DECAY = 0.9, 0.3
+    """Above this share of signal in |ḡ|² the averages forget faster: gradients that shrink by their own steps
+    would else weigh the past too much, and κ would come out too low."""
     SLOW_DECAY = 0.97
     PLAIN = 1e-3
     """A step is plain SGD when |step|² is (η|ḡ|)² to this share; else its own noise is not known, nor κ."""
@@ -77,11 +84,16 @@ class StepCurvature:
             self.loss_change = -product
             return
         slope = product / lr if lr > 0.0 else 0.0
-        keep = self.DECAY
+        keep = self.CLEAR_DECAY if self.clear else self.DECAY
         self.change = keep * self.change + (1.0 - keep) * (self.signal - slope)
         self.length = keep * self.length + (1.0 - keep) * self.squared_norm * lr
         self.overshot = slope < -self.squared_norm
         self.loss_change = -0.5 * lr * (self.signal + slope)
+
+    @property
+    def known(self) -> bool:
+        """Whether the steps are those of plain SGD, so that κ can be told."""
+        return self.length > 0.0
 
     @property
     def along_step(self) -> float:
@@ -96,7 +108,9 @@ class StepCurvature:
         """Keep what the next step needs of this one."""
         self.steep = self.SLOW_DECAY * self.steep + (1.0 - self.SLOW_DECAY) * clamp(reach, -1.0, 3.0)
         self.squared_norm = moments.mean_squared_norm
-        self.signal = moments.signal if moments.num_rows > 1 else moments.mean_squared_norm
+        several = moments.num_rows > 1
+        self.signal = moments.signal if several else moments.mean_squared_norm
+        self.clear = several and self.signal > self.CLEAR * self.squared_norm
 
 
 @dataclass(slots=True)
@@ -114,6 +128,7 @@ class LossLevel:
     squares: float = 0.0  # average of half the squared differences: the noise of one loss
     weight: float = 0.0  # of that average
     standard_error: float = 0.0  # of `value`, were the losses independent
+    calm: float = 0.0  # noise of one loss while the level was last below the first
     account: float = 0.0  # Σ loss changes by the gradients
     attributed: float = 0.0  # moving average of `account`, with the loss's own lag
     attributed_best: float = 0.0  # the same when `best` was reached
@@ -142,6 +157,8 @@ class LossLevel:
             self.standard_error = math.sqrt(self.squares / self.weight) * self.ERROR
         self.previous = loss
         self.value = self.DECAY * self.value + (1.0 - self.DECAY) * loss
+        if self.count <= 20 or self.value <= self.first:
+            self.calm = self.noise
         self.attributed = self.DECAY * self.attributed + (1.0 - self.DECAY) * self.account
         if self.value < self.best:
             self.rebase()
@@ -157,6 +174,11 @@ class LossLevel:
         return math.sqrt(self.squares / self.weight) if self.weight > 0.0 else 0.0
 
     @property
+    def gained(self) -> float:
+        """What the run has gained so far, at least the noise of one loss."""
+        return max(self.fall, self.noise)
+
+    @property
     def fall(self) -> float:
         """What the run has gained so far."""
         return max(self.first - self.best, 0.0)
@@ -166,32 +188,117 @@ class LossLevel:
 class DisplacementSignal:
     """Would the run so far have ended lower with another rate? From h = ⟨ḡ, x₀ − (x + x̄)/2⟩.
 
-    Along slow directions h is −dL/d log η of the whole run; along fast ones it falls by the noise floor.
-    At most twice the floor may be held against the present rate: the rest is the past's. The average is
-    bounded, not its terms: clamping each step first would bend the noise upwards.
+    Along slow directions h is −dL/d log η of the whole run; along fast ones it falls by one to two noise
+    floors. The average is bounded and weighed against the floor, not its terms: clamping each step first
+    would bend the noise upwards. The error takes the terms for independent, which fresh batches make them.
     """
 
-    mean: float = 0.0
-    square: float = 0.0
-    steps: int = 0
+    mean: float = 0.0  # average of h over the window
+    square: float = 0.0  # average of h²
+    quick_mean: float = 0.0  # the same over ten steps
+    quick_square: float = 0.0
+    count: int = 0  # steps taken in since the last reset
+    error: float = 0.0  # standard error of `mean`
 
-    DECAY = 0.9
-    FLOORS = 2.0
+    QUICK = 0.1
 
-    def update(self, product: float, floor: float) -> float:
-        """Take in h; return the signal in about [−1, 1]: above 0 a larger rate would have been better."""
-        self.steps += 1
+    def update(self, product: float, window: float) -> None:
+        """Take in h, for an average over `window` steps."""
+        self.count += 1
+        share = max(1.0 / window, 1.0 / self.count)
         if math.isfinite(product):
-            self.mean = self.DECAY * self.mean + (1.0 - self.DECAY) * product
-            self.square = self.DECAY * self.square + (1.0 - self.DECAY) * min(product * product, 1e300)
-        if not self.square > 0.0:
+            square = min(product * product, 1e300)
+            quick = max(self.QUICK, 1.0 / self.count)
+            self.quick_mean += quick * (product - self.quick_mean)
+            self.quick_square += quick * (square - self.quick_square)
+            self.mean += share * (product - self.mean)
+            self.square += share * (square - self.square)
+        self.error = math.sqrt(self.square * share / (2.0 - share))
+
+    def read(self, floor: float, growth: float, shrink: float, most: float) -> float:
+        """Return the signal in standard errors: above 0 a larger rate would have been better.
+
+        Parameters
+        ----------
+        floor : float
+            The noise floor F of the present rate.
+        growth, shrink : float
+            Floors added to the average before it counts as positive, and as negative; in between it is 0.
+        most : float
+            The average counts as at most this many floors below zero.
+        """
+        if not self.error > 0.0:
             return 0.0
-        bounded = max(self.mean, -self.FLOORS * floor * (1.0 - self.DECAY**self.steps))
-        return bounded / math.sqrt(self.square)
+        bounded = max(self.mean, -most * floor)
+        if bounded > -growth * floor:
+            return (bounded + growth * floor) / self.error
+        return min(bounded + shrink * floor, 0.0) / self.error
+
+    @property
+    def quick(self) -> float:
+        """The signal of the last ten steps or so, in standard errors; 0 until there are twice as many."""
+        if self.count <= 20 or not self.quick_square > 0.0:
+            return 0.0
+        return self.quick_mean / math.sqrt(self.quick_square * self.QUICK / (2.0 - self.QUICK))
+
+    def restart(self) -> None:
+        """Keep the last ten steps alone: what came before was another time."""
+        self.mean, self.square, self.count = self.quick_mean, self.quick_square, 10
 
     def reset(self) -> None:
-        """Forget the past, but not its length."""
-        self.mean = self.square = 0.0
+        """Forget everything."""
+        self.mean = self.square = self.quick_mean = self.quick_square = self.error = 0.0
+        self.count = 0
+
+
+@dataclass(slots=True)
+class StepOverlap:
+    """Does a step end uphill? The cosine between a step s = x − x′ and the fresh gradient at its end.
+
+    For any optimizer: the fresh gradient shares no noise with the step, so that E⟨ḡ′, s⟩ is the slope left
+    at its end. Positive, and the loss goes on falling that way; negative, and the step went past the
+    minimum of its line. Where noise alone moves the parameters it is −½ sᵀHs, the more negative the larger
+    the rate.
+    """
+
+    product: float = 0.0  # average of ⟨ḡ′, s⟩
+    lengths: float = 0.0  # average of |ḡ′||s|
+    steps: float = 0.0  # average of |s|²/η²
+    gradients: float = 0.0  # average of |ḡ|²
+    longest: float = 0.0  # largest |x₀ − x|² so far
+    last: float = 0.0  # |s|² of the last step
+
+    DECAY = 0.9
+    SCALE_DECAY = 0.95
+
+    def update(self, moments: Moments, lr: float) -> None:
+        """Take in the step that led here, made with `lr`."""
+        squared = moments.step_squared_norm
+        if math.isnan(squared) or not lr > 0.0:
+            return
+        norm, keep = moments.mean_squared_norm, self.DECAY
+        self.product = keep * self.product + (1.0 - keep) * moments.step_product
+        self.lengths = keep * self.lengths + (1.0 - keep) * math.sqrt(squared) * math.sqrt(norm)
+        keep = self.SCALE_DECAY
+        self.steps = keep * self.steps + (1.0 - keep) * min(math.sqrt(squared) / lr, 1e150) ** 2
+        self.gradients = keep * self.gradients + (1.0 - keep) * norm
+        self.longest = max(self.longest, moments.displacement_squared_norm)
+        self.last = squared
+
+    @property
+    def cosine(self) -> float:
+        """The averaged overlap, in [−1, 1]; 0 while unknown."""
+        return self.product / self.lengths if self.lengths > 0.0 else 0.0
+
+    @property
+    def scale(self) -> float:
+        """Length of a step over that of the rate times the gradient: what the optimizer makes of both."""
+        return math.sqrt(self.steps / self.gradients) if self.gradients > 0.0 else 1.0
+
+    @property
+    def relative_length(self) -> float:
+        """The last step's length over the longest displacement so far; 0 while there is none."""
+        return math.sqrt(self.last / self.longest) if self.longest > 0.0 else 0.0
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from nalr.bench.race.contenders.averaged import Averaged
 from nalr.bench.race.contenders.movers import MOVERS, Mover, needs_of
 from nalr.bench.race.contenders.tensors import require
 from nalr.controller import NoiseAdaptiveLR
-from nalr.policies.noise_adaptive import NoiseAdaptive, NoiseAdaptiveSettings
+from nalr.policies import NoiseAdaptive, NoiseAdaptiveSettings
 
 Array = NDArray[np.float64]
 
