@@ -85,7 +85,7 @@ def test_what_goes_in_and_out_is_double_and_left_alone(make):
     assert rows.shape == (4, params.size) and rows.dtype == params.dtype == np.float64
     assert isinstance(loss, float) and isinstance(problem.full_loss(params), float)
     assert (params == before).all() and torch.get_num_threads() == threads
-    assert problem.num_steps == 7 and make().num_steps == 1000
+    assert problem.num_steps == 7 and make().num_steps == make().default_steps
     assert problem.solved(params) is None
     problem.sample(np.full_like(params, 1e300))  # overflows to inf and nan, not to an error
 

@@ -18,12 +18,27 @@ NEVER = 1e12
 """A threshold that nothing passes."""
 
 ABLATIONS: dict[str, tuple[tuple[str, Any], ...]] = {
-    "no floor cut": (("floor_window", NEVER),),
-    "no clip": (("clip", NEVER),),
+    "no displacement signal": (("doubt", NEVER), ("certainty", 2.0 * NEVER)),
+    "no forgetting of the start": (("forgetting", 0.0),),
+    "no growing window": (("window_share", 0.0),),
+    "no allowance for the noise floor": (
+        ("planned_growth", 0.0),
+        ("planned_shrink", 0.0),
+        ("open_growth", 0.0),
+        ("open_shrink", 0.0),
+    ),
+    "no bound on the signal": (("most_floors", NEVER),),
+    "no limit by the noise floor": (("floor_share", NEVER),),
+    "no room by curvature": (("room", NEVER), ("edge", NEVER)),
+    "no wait for growing gradients": (("growing", NEVER),),
     "no harm guard": (("harm_errors", NEVER),),
-    "no blow-up guard": (("blow_up", NEVER), ("bouncing", NEVER)),
-    "no edge": (("edge", NEVER), ("room", NEVER)),
-    "no displacement signal": (("grow", 0.0), ("shrink", 0.0), ("least_gain", 0.0)),
+    "no attribution of harm": (("harm_attributed", -NEVER),),
+    "no blow-up guard": (("blow_up", NEVER), ("runaway_share", NEVER), ("early", 0)),
+    "no clip": (("clip", NEVER),),
+    "no notice of change": (("change", NEVER),),
+    "no kicks": (("kick_wait", math.inf),),
+    "anneal that does not wait": (("anneal_slow", NEVER),),
+    "anneal in a straight line only": (("anneal_power", 0.0), ("anneal_forced", 1.0)),
 }
 """Fields of `NoiseAdaptiveSettings` that take an ingredient out, by what is missing then."""
 

@@ -13,17 +13,18 @@ from nalr.bench.race.runs import Start
 SCORED = (1e-4, 1e-3, 1e-2, 0.1, 1.0)
 """Base rates over the natural one that make the score; and, for divergence alone, …"""
 EXTREME = 10.0
-TUNED = (0.01, 0.0215, 0.0464, 0.1, 0.215, 0.464, 1.0, 2.15, 4.64, 10.0, 21.5, 46.4)
-"""What schedules are tuned over, three to a decade."""
+TUNED = (0.01, 0.0215, 0.0464, 0.1, 0.215, 0.464, 1.0, 2.15, 4.64, 10.0, 21.5)
+"""What the references, linear and constant, are tuned over: three to a decade."""
+REFERENCES = ("linear", "constant")
 
 
 def factors(contender: Contender) -> tuple[float, ...]:
     """Return the factors that `contender` starts from, in ascending order; nan alone if it takes no rate."""
     if not contender.takes_rate:
         return (math.nan,)
-    if contender.tuning_free:
-        return (*SCORED, EXTREME)
-    return tuple(sorted({*SCORED, EXTREME, *TUNED}))
+    if type(contender) is Scheduled and contender.shape in REFERENCES:
+        return tuple(sorted({*SCORED, EXTREME, *TUNED}))
+    return (*SCORED, EXTREME)
 
 
 def plan(

@@ -18,7 +18,8 @@ class ConvNet(Network):
 
     name = "conv net"
     title = "Convolutions on digits"
-    epsilon = 1e-2  # about what the training set's loss comes to with a good rate in 1000 steps
+    default_steps = 600
+    epsilon = 1e-2  # about what the training set's loss comes to with a good rate in 600 steps
     batch_size = 32
     parts = (
         Part((8, 1, 3, 3), math.sqrt(2.0 / 9.0)),
@@ -54,7 +55,7 @@ class ConvNet(Network):
 
 
 def conv_net(num_steps: int | None = None) -> ConvNet:
-    """Return the convolutional network on digits: D = 3818, 4 rows of 8 images, 1000 steps by default."""
+    """Return the convolutional network on digits: D = 3818, 4 rows of 8 images, 600 steps by default."""
     return ConvNet(num_steps)
 
 

@@ -39,12 +39,13 @@ class Network:
 
     name: str
     title: str
+    default_steps: int
     epsilon: float
     batch_size: int
     parts: tuple[Part, ...]
 
     def __init__(self, num_steps: int | None = None) -> None:
-        self.num_steps = 1000 if num_steps is None else _checks.count("num_steps", num_steps, 1)
+        self.num_steps = self.default_steps if num_steps is None else _checks.count("num_steps", num_steps, 1)
 
     def start(self, seed: int) -> Array:
         """Draw the first weights, and begin the stream of minibatches."""
