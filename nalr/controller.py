@@ -59,8 +59,8 @@ class NoiseAdaptiveLR:
         Bounds of the rate, positive; base_lr/10⁸ and base_lr·10⁸ by default: wide, because the point is to
         repair a wrong `base_lr`.
     total_steps : int, optional
-        The number of steps, if known: a cosine anneal to zero is then planned to end there. Without it, the
-        rate is annealed when the measurements say so.
+        The number of steps, if known: the rate then falls to zero there, the sooner the less is left to
+        descend. Without it, the rate answers for its noise floor as it goes.
     alpha : float
         Memory of the smoothed loss in the history, in [0, 1). The policy keeps its own.
     cooldown : int

@@ -26,7 +26,6 @@ MARKED = {
     "kick taken back": ("<", style.GREEN),
     "cool": ("d", style.PURPLE),
     "anneal": ("D", style.PURPLE),
-    "floor": ("s", style.ORANGE),
     "bound": ("P", style.SKY),
     "clip": (".", style.BLACK),
     "skip": ("X", style.BLACK),
@@ -59,7 +58,7 @@ def plot_training_curves(
         The panels that have data, above one another: the loss, faint, under its smooth; the learning rate on
         a logarithmic axis; the noise scale and its interval. The rate is marked at the first step of each run
         of steps with a reason that changes it at once or holds it back: "cut", "blow-up", "kick",
-        "kick kept", "kick taken back", "cool", "anneal", "floor", "bound", "clip" or "skip".
+        "kick kept", "kick taken back", "cool", "anneal", "bound", "clip" or "skip".
 
     Raises
     ------

@@ -21,7 +21,6 @@ class Reason(str, Enum):
     EDGE = "edge"  # steps reach past the line minimum: back off
     CUT = "cut"  # the loss rose, and the steps did it
     BLOW_UP = "blow-up"  # the gradient exploded along the step: cut at once
-    FLOOR = "floor"  # noise, not slope, holds the loss up: anneal
     KICK = "kick"  # stuck where noise does not explain it: a trial of larger rates
     KICK_KEPT = "kick kept"  # the trial found lower ground
     KICK_TAKEN_BACK = "kick taken back"  # the trial found none
