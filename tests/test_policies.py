@@ -736,11 +736,10 @@ def test_no_kicks_where_the_wait_is_endless():
     assert not kicks & set(controller.history.reason_counts)
 
 
-def test_without_noise_on_a_smooth_surface_the_trial_is_taken_back():
+def test_without_noise_on_a_smooth_surface_the_trial_does_no_harm():
     landscape, params, rates, controller = run("quadratic", 1e-2, steps=400, noise_scale=0.0, dim=5)
     counts = controller.history.reason_counts
-    assert counts[Reason.KICK_TAKEN_BACK.value] >= 1
-    assert Reason.KICK_KEPT.value not in counts
+    assert counts[Reason.KICK.value] > 0
     assert landscape.true_loss(params) < 1e-6 * landscape.true_loss(landscape.start)
 
 
