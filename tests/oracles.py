@@ -36,7 +36,7 @@ def path_sums(
     mean = np.zeros_like(displacement)
     for step in steps:
         displacement = (1.0 - forgetting) * displacement + step
-        mean = decay * mean + (1.0 - decay) * displacement
+        mean = decay * (1.0 - forgetting) * mean + (1.0 - decay) * displacement
     fresh, last = gradients[-1], steps[-1]
     return (
         float(fresh @ last),

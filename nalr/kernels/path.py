@@ -1,8 +1,8 @@
 """The path of the parameters, advanced in one pass: displacement from the start and its running mean.
 
-With s the step just made and d = x₀ − x, a pass does d ← keep·d + s, d̄ ← λ d̄ + (1 − λ) d, and returns the
-four sums that the policy needs of it. One loop reads each vector once: separate dot products would
-read them twice, and ⟨g, x₀⟩ − ⟨g, x⟩ taken apart loses a tenth of its value in float32 early in a run.
+With s the step just made and d = x₀ − x, a pass does d ← keep·d + s, d̄ ← keep·λ d̄ + (1 − λ) d, and
+returns the four sums that the policy needs of it. One loop reads each vector once: separate dot products
+would read them twice, and ⟨g, x₀⟩ − ⟨g, x⟩ taken apart loses a tenth of its value in float32 early in a run.
 """
 
 from __future__ import annotations
@@ -36,9 +36,10 @@ def advance_by_gradient(
     squared = 0.0
     signal = 0.0
     length = 0.0
+    fade = keep * decay
     for j in range(gradient.size):
         displacement[j] = keep * displacement[j] + lr * previous[j]
-        mean_displacement[j] = decay * mean_displacement[j] + (1.0 - decay) * displacement[j]
+        mean_displacement[j] = fade * mean_displacement[j] + (1.0 - decay) * displacement[j]
         product += gradient[j] * previous[j]
         squared += previous[j] * previous[j]
         signal += gradient[j] * 0.5 * (displacement[j] + mean_displacement[j])
@@ -65,11 +66,12 @@ def advance_by_parameters(
     squared = 0.0
     signal = 0.0
     length = 0.0
+    fade = keep * decay
     for j in range(gradient.size):
         place = np.float64(wide(params[j]))
         step = previous[j] - place
         displacement[j] = keep * displacement[j] + step
-        mean_displacement[j] = decay * mean_displacement[j] + (1.0 - decay) * displacement[j]
+        mean_displacement[j] = fade * mean_displacement[j] + (1.0 - decay) * displacement[j]
         product += gradient[j] * step
         squared += step * step
         signal += gradient[j] * 0.5 * (displacement[j] + mean_displacement[j])

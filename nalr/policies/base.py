@@ -93,7 +93,7 @@ class Policy(ABC):
 
     @property
     def forgetting(self) -> float:
-        """Share of the displacement from the start that each step forgets, in [0, 1)."""
+        """Share of the displacement from the start that the next step forgets, in [0, 1]."""
         return 0.0
 
     @abstractmethod

@@ -24,7 +24,7 @@ class _State:
     mark: float = math.nan  # smoothed loss of the last progress worth the name …
     marked: int = 0  # … and when it was made
     still: int = 0  # steps in a row whose gradients promise nothing
-    wait: float = 0.0  # steps without progress that call for a kick; doubles when one fails
+    wait: float = 0.0  # steps without progress that call for a kick
     failures: int = 0
     active: bool = False
     started: int = 0
@@ -57,8 +57,8 @@ class Kick:
     EARLY = 0.3
     """Share of the run in which a kick may start: a run held by bumps is held from the beginning. One that
     made its way has more to lose, and too little time to cool."""
-    MOST_FAILURES = 2
-    """Trials that may fail; the wait doubles after each."""
+    MOST_FAILURES = 1
+    """Trials that may fail: one that did has shown that the surface is smooth there, at some price."""
     PROGRESS_ERRORS = 2.8
     PROGRESS_SHARE = 0.002
     """Progress is a fall beyond this many standard errors and this share of all gained so far."""
@@ -102,7 +102,8 @@ class Kick:
     """… this share of what was gained before."""
     BOUNDED = 0.5
     """A smooth surface cannot bear several times the edge. A run that did, with the loss no further above its
-    first than this share of all gained, passes over bumps, and only cooling can show how deep it settles."""
+    first than this share of all gained, passes over bumps, and only cooling can show how deep it settles.
+    That takes a horizon, since only the descent to zero comes to rest wherever the run is."""
     PATIENCE = 30.0
     """Steps with the loss above its first by more than all gained (and three times its noise) before the kick
     is taken back."""
@@ -168,7 +169,6 @@ class Kick:
         return (
             self._may_start(step)
             and step > self.FIRST
-            and not self.state.failures
             and view.reach > self.NOISE_FREE_REACH
             and max(noise, 0.0) < self.NOISE_FREE * min(view.squared_norm, gradient.recent)
         )
@@ -224,7 +224,8 @@ class Kick:
         climb = math.log(self.MOST / self.JUMP) / self.GROWTH
         if step - s.started > self.SEARCH / self._pace + climb:
             bounded = level.value < level.first + self.BOUNDED * level.fall
-            return self._keep(rate) if bounded else self.take_back()
+            planned = self._total_steps is not None
+            return self._keep(rate) if bounded and planned else self.take_back()
         if rate < self.MOST * s.rate:
             rate *= math.exp(self.GROWTH)
         return rate, Reason.KICK
@@ -234,7 +235,6 @@ class Kick:
         s = self.state
         s.active, s.mark = False, math.nan
         s.failures += 1
-        s.wait *= 2.0
         return factor * s.rate, Reason.KICK_TAKEN_BACK
 
     def _keep(self, rate: float) -> tuple[float, Reason]:

@@ -46,6 +46,7 @@ class _State:
     """All that changes, but for the measurements."""
 
     seen: int = 0  # usable steps decided
+    cleared: bool = False  # the stretch began by harm in the step before
     began: int = 0  # of them, when the present stretch of the run began
     rate: float = 0.0  # peak rate, before the anneal
     ramping: bool = True
@@ -111,8 +112,10 @@ class NoiseAdaptive(Policy):
 
     @property
     def forgetting(self) -> float:
-        """Share of the displacement that each step forgets."""
+        """Share of the displacement that each step forgets: all of it after harm."""
         s, c = self._state, self.settings
+        if s.cleared:
+            return 1.0
         return min(c.most_forgetting, c.forgetting / (s.seen - s.began + 1.0))
 
     # -- one decision -------------------------------------------------------------------------------
@@ -128,6 +131,7 @@ class NoiseAdaptive(Policy):
         curvature = self._curvature.along_step
         self._curvature.remember(evidence.moments, view.reach)
         self._gradient.remember(view.squared_norm, self._kick.active)
+        s.cleared = s.seen > 0 and s.began == s.seen
         s.seen += 1
         s.deviation = view.deviation
         numbers = {
@@ -191,9 +195,8 @@ class NoiseAdaptive(Policy):
 
     def _deviation(self, floor: float) -> float:
         c = self.settings
-        if self._total_steps is None:
-            return self._signal.read(floor, c.open_growth, c.open_shrink, c.most_floors)
-        return self._signal.read(floor, c.planned_growth, c.planned_shrink, c.most_floors)
+        shrink = c.open_shrink if self._total_steps is None else c.planned_shrink
+        return self._signal.read(floor, c.floor_growth, shrink, c.most_floors)
 
     def _changed(self) -> bool:
         """Whether the last steps say loudly what the many before them did not."""

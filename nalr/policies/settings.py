@@ -45,14 +45,13 @@ class NoiseAdaptiveSettings:
     """The largest share of the displacement forgotten in a step."""
 
     # The noise floor F: what of it is held against the rate. With a horizon the anneal will remove it.
-    planned_growth: float = 1.3
-    """Floors added to the signal before it counts as room to grow, where the horizon is known, …"""
+    floor_growth: float = 0.5
+    """Floors added to the signal before it counts as room to grow, …"""
     planned_shrink: float = 1.7
-    """… and before it counts against the rate. Fast directions give the signal −1 to −2 floors."""
-    open_growth: float = 0.5
-    """The same where no horizon is known: the rate must answer for its noise floor as it goes, …"""
+    """… before it counts against the rate, where the horizon is known, …"""
     open_shrink: float = 0.8
-    """… less than all of it, since the signal looks back over two thirds of the run only."""
+    """… and where it is not: there the rate must answer for its noise floor as it goes. Fast directions give
+    the signal −1 to −2 floors; it looks back over two thirds of the run only, and so asks for too little."""
     most_floors: float = 2.0
     """The signal is at most this many floors below zero: the rest is the past's doing, not the rate's."""
     floor_share: float = 0.3
@@ -130,10 +129,10 @@ class NoiseAdaptiveSettings:
     # The anneal to a known horizon.
     anneal_power: float = 3.0
     """With nothing but noise left the rate falls as (1 − t/T)³ from wherever it is; …"""
-    anneal_slow: float = 2.0
+    anneal_slow: float = 4.0
     """… a slow gain of this many floors halves the speed of that fall: what still descends can wait."""
     anneal_floors: float = 1.2
-    """Floors added to the signal for the slow gain: see `planned_growth`."""
+    """Floors added to the signal for the slow gain, since fast directions take off one to two."""
     anneal_forced: float = 0.1
     """Share of the horizon over which the rate comes to zero in a straight line in any case."""
     plan: float = 0.85

@@ -59,6 +59,7 @@ class StepCurvature:
     steep: float = 0.0  # slow average of κ, within [−1, 3]
     signal: float = math.nan  # Q of the step before
     squared_norm: float = math.nan  # |ḡ|² of the step before
+    foreign: int = 0  # plain steps still to be seen before κ is measured again
     clear: bool = False  # the step before was nearly free of noise
     overshot: bool = False  # the last step ended further up the other side than it began on this
     loss_change: float = 0.0  # of the last step, by the trapezoid of its two slopes: no loss needed
@@ -81,6 +82,11 @@ class StepCurvature:
         expected = lr * lr * self.squared_norm
         if not abs(moments.step_squared_norm - expected) <= self.PLAIN * expected:
             self.change = self.length = 0.0
+            self.loss_change = -product
+            self.foreign = 2
+            return
+        if self.foreign:  # one step of another optimizer may be as long by chance
+            self.foreign -= 1
             self.loss_change = -product
             return
         slope = product / lr if lr > 0.0 else 0.0
@@ -198,22 +204,25 @@ class DisplacementSignal:
     quick_mean: float = 0.0  # the same over ten steps
     quick_square: float = 0.0
     count: int = 0  # steps taken in since the last reset
+    weights: float = 0.0  # Σ weight² of the terms in `mean`
     error: float = 0.0  # standard error of `mean`
 
     QUICK = 0.1
 
     def update(self, product: float, window: float) -> None:
         """Take in h, for an average over `window` steps."""
+        if not math.isfinite(product):
+            return
         self.count += 1
         share = max(1.0 / window, 1.0 / self.count)
-        if math.isfinite(product):
-            square = min(product * product, 1e300)
-            quick = max(self.QUICK, 1.0 / self.count)
-            self.quick_mean += quick * (product - self.quick_mean)
-            self.quick_square += quick * (square - self.quick_square)
-            self.mean += share * (product - self.mean)
-            self.square += share * (square - self.square)
-        self.error = math.sqrt(self.square * share / (2.0 - share))
+        square = min(product * product, 1e300)
+        quick = max(self.QUICK, 1.0 / self.count)
+        self.quick_mean += quick * (product - self.quick_mean)
+        self.quick_square += quick * (square - self.quick_square)
+        self.mean += share * (product - self.mean)
+        self.square += share * (square - self.square)
+        self.weights = (1.0 - share) ** 2 * self.weights + share * share
+        self.error = math.sqrt(self.square * self.weights)
 
     def read(self, floor: float, growth: float, shrink: float, most: float) -> float:
         """Return the signal in standard errors: above 0 a larger rate would have been better.
@@ -244,11 +253,12 @@ class DisplacementSignal:
     def restart(self) -> None:
         """Keep the last ten steps alone: what came before was another time."""
         self.mean, self.square, self.count = self.quick_mean, self.quick_square, 10
+        self.weights = self.QUICK / (2.0 - self.QUICK)
 
     def reset(self) -> None:
         """Forget everything."""
         self.mean = self.square = self.quick_mean = self.quick_square = self.error = 0.0
-        self.count = 0
+        self.count, self.weights = 0, 0.0
 
 
 @dataclass(slots=True)
@@ -332,8 +342,8 @@ class GradientLevel:
         self.persistence = self.PERSISTENCE_DECAY * self.persistence + (1.0 - self.PERSISTENCE_DECAY) * ratio
 
     def typical(self, squared_norm: float) -> float:
-        """Return the average |ḡ|² of the steps before; of this one if there are none."""
-        return self.squares / self.weight if self.weight > 0.0 else squared_norm
+        """Return the average |ḡ|² of the steps before; of this one while they were all zero."""
+        return self.squares / self.weight if self.squares > 0.0 else squared_norm
 
     def remember(self, squared_norm: float, in_kick: bool) -> None:
         """Take in one step's |ḡ|²."""

@@ -22,9 +22,8 @@ ABLATIONS: dict[str, tuple[tuple[str, Any], ...]] = {
     "no forgetting of the start": (("forgetting", 0.0),),
     "no growing window": (("window_share", 0.0),),
     "no allowance for the noise floor": (
-        ("planned_growth", 0.0),
+        ("floor_growth", 0.0),
         ("planned_shrink", 0.0),
-        ("open_growth", 0.0),
         ("open_shrink", 0.0),
     ),
     "no bound on the signal": (("most_floors", NEVER),),
