@@ -228,7 +228,7 @@ class NoiseAdaptiveLR:
         ----------
         moments : Moments
             The step's sums. Without those of the path (`step_product` …) nothing shows that a larger rate
-            would pay: the rate then never rises, and falls by the loss and the noise floor alone.
+            would pay: the rate then never rises, and falls by the loss and the anneal alone.
         loss : float
             The step's loss.
 
