@@ -236,10 +236,10 @@ class TestCommand:
         arguments = [*base, "--cache", str(tmp_path / "race.sqlite"), "--jobs", "1"]
         assert main(arguments) == 0
         out = capsys.readouterr().out
-        assert out.count("full rule") == 3 and out.count("no clip") == 2  # once more in the legend
+        assert out.count("full rule") == 2 and out.count("no clip") == 1  # once more in the legend
         assert main([*arguments, "--json", "--report", str(tmp_path / "race.md")]) == 0
         records = json.loads(capsys.readouterr().out)["ablations"]
-        assert [record["groups"]["all"]["ratio"] for record in records][::2] == [1.0, 1.0]
+        assert [record["groups"]["all"]["ratio"] for record in records][::2] == [1.0]
         assert "ingredient" in (tmp_path / "race.md").read_text(encoding="utf-8")
 
     @pytest.mark.parametrize(

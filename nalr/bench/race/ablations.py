@@ -50,12 +50,11 @@ LEGEND = (
 
 
 def ablated(optimizers: Iterable[str]) -> list[Nalr]:
-    """Return the full rule and every rule with something missing, told the length of the run and not."""
+    """Return the full rule and every rule with something missing, told the length of the run."""
     rules = [("", ()), *ABLATIONS.items()]
     return [
-        Nalr(optimizer, horizon, settings=settings, label=label)
+        Nalr(optimizer, horizon=True, settings=settings, label=label)
         for optimizer in optimizers
-        for horizon in (True, False)
         for label, settings in rules
     ]
 
