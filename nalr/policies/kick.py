@@ -79,8 +79,6 @@ class Kick:
     """Displacement signal below which a larger rate is not simply wanted."""
     FIRST = 20
     """Steps before the first kick: the measurements have not begun to mean anything."""
-    FIRST_FREE = 5
-    """The same without noise, where a few steps are measured well and there is no time to lose."""
     NOISE_FREE = 0.001
     """Without noise (tr Σ/B below this share of |ḡ|²) steps close to a line minimum reach it to rounding
     within some twenty, and then no rate leads out. There the trial cannot wait; it is made as soon as …"""
@@ -170,7 +168,7 @@ class Kick:
         """Whether to try at once, since there is no noise that would keep a way out open."""
         return (
             self._may_start(step)
-            and step > self.FIRST_FREE
+            and step > self.FIRST
             and view.reach > self.NOISE_FREE_REACH
             and max(noise, 0.0) < self.NOISE_FREE * min(view.squared_norm, gradient.recent)
         )

@@ -119,7 +119,7 @@ class NoiseAdaptiveSettings:
     """A loss above its best by this many times all that was gained takes a kick back at once."""
 
     # Change.
-    change: float = 3.7
+    change: float = 3.0
     """Standard errors of the quick signal that tell of a change, …"""
     change_before: float = 4.0
     """… where the long signal had fewer than these …"""
