@@ -150,7 +150,7 @@ class Kick:
     ) -> bool:
         """Whether the run is stuck, early enough, where noise does not explain it."""
         s = self.state
-        gained = max(level.fall, level.noise)
+        gained = level.gained
         promise = rate * view.squared_norm * self.PROMISE_STEPS / self._pace
         s.still = s.still + 1 if step > self.FIRST and promise < self.PROMISE * gained else 0
         self._mark_progress(step, level)
@@ -178,7 +178,7 @@ class Kick:
         return (
             not self.state.still
             and gradient.recent > self.BOUNCING * max(noise, 0.0)
-            and rate * gradient.recent > self.BOUNCING_PROMISE * max(level.fall, level.noise)
+            and rate * gradient.recent > self.BOUNCING_PROMISE * level.gained
         )
 
     def _mark_progress(self, step: int, level: LossLevel) -> None:

@@ -166,7 +166,7 @@ class NoiseAdaptive(Policy):
         floor = self._floor(lr, evidence.noise_variance)
         if self._changed():
             self._signal.restart()
-            s.began = s.seen - 2 * self._signal.count
+            s.began = s.seen - 2 * self._signal.count  # ten steps of average reach about twice as far back
         self._advance_anneal(evidence.step, floor)
         self._signal.update(moments.displacement_product, self._window)
         deviation = self._deviation(floor)
