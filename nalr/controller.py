@@ -248,6 +248,39 @@ class NoiseAdaptiveLR:
             raise TypeError(f"`moments` must be a Moments record, got {type(moments).__name__}.")
         return self._decide(moments, _checks.scalar("loss", loss))
 
+    def made_with(self, lr: float) -> None:
+        """Tell that the step was made with another rate than the last answer; 0 if it was not made.
+
+        For those whose own schedule multiplies the answer, or whose step was left out.
+
+        Parameters
+        ----------
+        lr : float
+            The rate of the step, at least 0.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is not such a number.
+        """
+        lr = _checks.scalar("lr", lr)
+        if not 0.0 <= lr < math.inf:
+            raise ValueError(f"`lr` must be at least 0 and finite, got {lr!r}.")
+        self._state.applied_lr = lr
+
+    def restart(self, lr: float) -> None:
+        """Go on at `lr` from parameters that were put back to an earlier state of the run.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `lr` is not positive and finite.
+        """
+        lr = min(max(_checks.positive("lr", lr), self.min_lr), self.max_lr)
+        self.policy.restart(lr)
+        self._path.reset()
+        self._state.lr, self._state.applied_lr = lr, 0.0
+
     def _decide(self, moments: Moments, loss: float) -> float:
         state = self._state
         self.estimator.update_moments(moments)
@@ -318,6 +351,11 @@ class NoiseAdaptiveLR:
     def last_decision(self) -> Decision | None:
         """The last rate with its reason and the numbers behind it; None before the first call."""
         return self._decision
+
+    @property
+    def forgetting(self) -> float:
+        """Share of the displacement from the start that the next step forgets, for paths kept elsewhere."""
+        return self.policy.forgetting
 
     def reading(self) -> NoiseReading:
         """Return what the gradients so far say of their noise: see `NoiseEstimator.reading`."""

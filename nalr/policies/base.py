@@ -91,6 +91,9 @@ class Policy(ABC):
         """
         return lr if repeated == 1 else 0.5 * lr
 
+    def restart(self, lr: float) -> None:  # noqa: B027 - most rules have nothing to do
+        """Go on at `lr` from parameters that were put back to an earlier state of the run."""
+
     @property
     def forgetting(self) -> float:
         """Share of the displacement from the start that the next step forgets, in [0, 1]."""

@@ -376,6 +376,12 @@ class NoiseAdaptive(Policy):
         self._signal.reset()
         self._kick.stop_cooling()
 
+    def restart(self, lr: float) -> None:
+        """Go on at `lr` from parameters that were put back: a new stretch, with a pause."""
+        self._state.rate = clamp(lr, self._min_lr, self._max_lr)
+        self._state.ramping = False
+        self._after_harm(self._cooldown)
+
     # -- kicks --------------------------------------------------------------------------------------
 
     def _wants_kick(self, view: View, evidence: Evidence) -> bool:

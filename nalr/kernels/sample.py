@@ -1,0 +1,84 @@
+"""The path of any optimizer over a sample of coordinates, read in place from parameters and gradients.
+
+The sample is `block` neighbouring values out of every `stride`: neighbours because memory comes in lines,
+all over the tensor because rows of a weight differ. With `block` equal to `stride` it is the whole tensor.
+Sums are over the sample; whoever wants those of the tensor multiplies by its size over the sample's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from nalr.kernels._jit import reassociating
+from nalr.kernels._wide import wide
+
+Array = NDArray[Any]
+
+
+@reassociating
+def advance_sample(
+    displacement: Array,
+    mean_displacement: Array,
+    previous: Array,
+    last_gradient: Array,
+    params: Array,
+    gradient: Array,
+    stride: int,
+    block: int,
+    keep: float,
+    decay: float,
+) -> tuple[float, float, float, float, float, float]:
+    """Advance the path of the sample (S,) by the parameters that the optimizer made; keep both as last.
+
+    Returns ⟨g, step⟩, |step|², ⟨g, (d + d̄)/2⟩, |d|², ⟨g, g before⟩, |g|². The arithmetic of a block is in
+    the type of the path, sums over blocks in float64: in float64 throughout it would take twice as long.
+    Slices of a block let the compiler check once that nothing overlaps; indices into the whole do not
+    vectorise.
+    """
+    number = previous.dtype.type
+    kept, decayed, half, one = number(keep), number(decay), number(0.5), number(1.0)
+    fade, fresh = kept * decayed, one - decayed
+    products, squares, signals, lengths, lags, norms = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for first in range(0, displacement.size, block):
+        stop = min(first + block, displacement.size)
+        base = first // block * stride
+        d, m = displacement[first:stop], mean_displacement[first:stop]
+        before, gradient_before = previous[first:stop], last_gradient[first:stop]
+        x, g = params[base : base + stop - first], gradient[base : base + stop - first]
+        product, squared, signal = number(0.0), number(0.0), number(0.0)
+        length, lagged, norm = number(0.0), number(0.0), number(0.0)
+        for i in range(d.size):
+            place, slope = number(wide(x[i])), number(wide(g[i]))
+            step = before[i] - place
+            travelled = kept * d[i] + step
+            average = fade * m[i] + fresh * travelled
+            product += slope * step
+            squared += step * step
+            signal += slope * (half * (travelled + average))
+            length += travelled * travelled
+            lagged += slope * gradient_before[i]
+            norm += slope * slope
+            d[i], m[i], before[i], gradient_before[i] = travelled, average, place, slope
+        products += product
+        squares += squared
+        signals += signal
+        lengths += length
+        lags += lagged
+        norms += norm
+    return products, squares, signals, lengths, lags, norms
+
+
+@reassociating
+def sample_norm(gradient: Array, stride: int, block: int, size: int) -> float:
+    """Return |g|² over the first `size` values of the sample; sums over blocks are in float64."""
+    norms = 0.0
+    for first in range(0, size, block):
+        base = first // block * stride
+        g = gradient[base : base + min(block, size - first)]
+        norm = wide(g[0]) * wide(g[0])
+        for i in range(1, g.size):
+            norm += wide(g[i]) * wide(g[i])
+        norms += norm
+    return norms

@@ -1,0 +1,62 @@
+"""Which coordinates of the parameters the path is measured on."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+BLOCK = 256
+"""Neighbouring values that are read together: 1 kB of float32, whole lines of memory."""
+
+WHOLE = 1 << 18
+"""Parameters up to which all are read. The pass over them is then far below a millisecond, and the signal of
+a sample is weaker by the root of its share: with 10³ parameters a sixteenth of them told too little."""
+
+MOST = 16
+"""At least one block of so many is read of any model: the pass is then some tenths of a percent of a step."""
+
+SMALL = 4096
+"""Tensors of at most so many values are read whole: biases and gains are few, and unlike the rest."""
+
+
+class Window(NamedTuple):
+    """What is read of one tensor: blocks of `block` values, `stride` apart, `taken` values in all."""
+
+    size: int
+    taken: int
+    stride: int
+    block: int
+
+    @property
+    def whole(self) -> bool:
+        """Whether every value is read."""
+        return self.taken == self.size
+
+    @property
+    def weight(self) -> float:
+        """What a sum over the window counts for."""
+        return self.size / self.taken
+
+
+def windows(sizes: list[int], coordinates: int | None = None) -> list[Window]:
+    """Return what to read of tensors of these sizes.
+
+    Parameters
+    ----------
+    sizes : list of int
+        Values in each tensor.
+    coordinates : int, optional
+        About how many values to read in all; `WHOLE` by default, but one block in `MOST` of each tensor.
+    """
+    total = sum(sizes)
+    if coordinates is None:
+        every = min(max(total // WHOLE, 1), MOST)
+    else:
+        every = max(total // coordinates, 1)
+    return [_window(size, every) for size in sizes]
+
+
+def _window(size: int, every: int) -> Window:
+    if every == 1 or size <= max(SMALL, every * BLOCK):
+        return Window(size, size, BLOCK, BLOCK)
+    stride = every * BLOCK
+    return Window(size, size // stride * BLOCK, stride, BLOCK)

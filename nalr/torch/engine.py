@@ -1,0 +1,286 @@
+"""What scheduler and wrapper share: hooks on an optimizer, a measurement a step, a factor on its rates."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from nalr import controller
+from nalr._checks import NoiseWarning
+from nalr.noise_reading import NoiseReading
+from nalr.policies.base import Decision
+from nalr.torch.measurement import Measurement
+from nalr.torch.portable import portable, restored
+from nalr.torch.rates import Rates
+from nalr.torch.refusals import check_gradients, parameters_of
+from nalr.torch.rollback import Rollback
+from nalr.torch.undo import FirstStep
+
+Loss = float | Tensor
+_OPTIMIZER_FILE = sys.modules[Optimizer.__module__].__file__
+
+
+class Engine:
+    """Hooks that measure before a step, set its rates, and put the user's own back after it.
+
+    A step is decided from its own gradients and the loss given with it, or the latest before it where the
+    loss comes after the step.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        Whose steps are watched.
+    adaptive : controller.NoiseAdaptiveLR
+        What decides.
+    measurement : Measurement
+        What makes sums of gradients.
+    rates : Rates
+        The optimizer's rates.
+    every : int
+        Steps from one measurement to the next.
+    rollback : Rollback or None
+        Keeps a copy to return to after a blow-up.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        adaptive: controller.NoiseAdaptiveLR,
+        measurement: Measurement,
+        rates: Rates,
+        every: int,
+        rollback: Rollback | None,
+    ) -> None:
+        self.optimizer, self.adaptive, self.measurement, self.rates = optimizer, adaptive, measurement, rates
+        self.every, self.rollback = every, rollback
+        self.steps = 0  # that moved something
+        self.loss: Loss | None = None  # the latest one not yet used
+        self.expects_losses = False
+        self._pseudo_loss = 0.0
+        self._first = FirstStep(measurement.path.parameters)
+        self._frame: FrameType | None = None  # of the step that is being made
+        self._nested = 0  # steps within it
+        self._measured = False
+        self._undo = False
+        self._warned = False
+        before = torch.compiler.disable(self._before_step)  # type: ignore[no-untyped-call]
+        after = torch.compiler.disable(self._after_step)  # type: ignore[no-untyped-call]
+        self._handles = [
+            optimizer.register_step_pre_hook(before),
+            optimizer.register_step_post_hook(after),
+        ]
+
+    @property
+    def factor(self) -> float:
+        """What the user's rates are multiplied by."""
+        return self.adaptive.lr / self.adaptive.base_lr
+
+    # -- around a step ------------------------------------------------------------------------------
+
+    def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
+        if self._within_a_step():
+            self._nested += 1  # a subclass that calls `super().step()`: one step, not two
+            return None
+        self._frame, self._nested = _frame_of_step(), 0
+        self.rates.restore()  # where the step before raised
+        self._measured = False
+        if self.rates.idle:
+            return None
+        args, kwargs, later = _with_closure(args, kwargs, self._after_closure)
+        if not later:
+            self._measure(self._take_loss())
+        self.rates.multiply(self.factor)
+        return (args, kwargs) if later else None
+
+    def _after_closure(self, loss: Any) -> None:
+        """Decide by the gradients and the loss of a closure that has just run, the first time in a step."""
+        if self._measured or loss is None:
+            return
+        self._measure(loss)
+        self.rates.multiply(self.factor)
+
+    def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        if self._nested:
+            self._nested -= 1
+            return
+        self._frame = None
+        self.rates.restore()
+        if self._undo and self.rollback is not None:
+            self._undo = False
+            self._go_back()
+
+    def _within_a_step(self) -> bool:
+        """Whether the step whose hooks ran last is still being made; one that raised is not."""
+        frame: FrameType | None = sys._getframe() if self._frame is not None else None
+        while frame is not None and frame is not self._frame:
+            frame = frame.f_back
+        return frame is not None
+
+    # -- deciding -----------------------------------------------------------------------------------
+
+    def _measure(self, loss: Loss | None) -> None:
+        """Measure the gradients that are there, and decide the rate of the step about to be made."""
+        self._measured = True
+        if float(getattr(self.optimizer, "found_inf", None) or 0.0) > 0.0:
+            self.measurement.clear()  # the optimizer itself leaves this step out
+            return
+        parameters = parameters_of(self.optimizer)
+        check_gradients(parameters)
+        self.measurement.follow(parameters)
+        self.steps += 1
+        if (self.steps - 1) % self.every:
+            self.measurement.clear()
+            return
+        moments = self.measurement.take(self.optimizer, self.adaptive.forgetting)
+        if loss is None and self.steps == 1:
+            self._first.wait(moments)
+            return
+        if loss is None and self.expects_losses:
+            self._warn(
+                "No loss was given since the last step, so the rate is held: call `step(loss)` after each."
+            )
+            return
+        if loss is None:
+            product = moments.step_product
+            self._pseudo_loss -= 0.0 if math.isnan(product) else product
+        self._decide(moments, self._pseudo_loss if loss is None else loss)
+
+    def _decide(self, moments: Any, loss: Loss) -> None:
+        self.adaptive.update_policy(moments, number(loss))
+        self.adaptive.made_with(self.adaptive.lr * self.rates.schedule * self.every)
+        decision = self.adaptive.last_decision
+        assert decision is not None
+        if self.rollback is not None:
+            self._undo = self.rollback.after(decision, self.steps)
+
+    def _take_loss(self) -> Loss | None:
+        loss, self.loss = self.loss, None
+        return loss
+
+    def give(self, loss: Loss | None) -> None:
+        """Take in the loss of the step just made; it serves the decision on the next.
+
+        The very first step is made before any loss is known. Where that loss shows that it was too long, it
+        is shortened now: a step is linear in its rate.
+        """
+        if loss is None and self.expects_losses:
+            return
+        self.expects_losses = loss is not None
+        self.loss = loss
+        if not self._first.waiting:
+            return
+        moments = self._first.moments
+        self._decide(moments, 0.0 if loss is None else loss)
+        self._first.shorten(min(self.factor, 1.0))
+
+    def _go_back(self) -> None:
+        """Return to the snapshot, with a tenth of its rate and a new path."""
+        assert self.rollback is not None
+        self.rollback.restore()
+        self.measurement.restart()
+        self.adaptive.restart(self.rollback.lr)
+
+    def _warn(self, message: str) -> None:
+        if not self._warned:
+            self._warned = True
+            warnings.warn(message, NoiseWarning, stacklevel=3)
+
+    # -- what it knows ------------------------------------------------------------------------------
+
+    def reading(self) -> NoiseReading:
+        """Return the controller's reading, which here names the source of its rows."""
+        reading = self.adaptive.reading()
+        return dataclasses.replace(reading, source=self.measurement.source if reading.count else "none")
+
+    @property
+    def last_decision(self) -> Decision | None:
+        """The controller's last decision."""
+        return self.adaptive.last_decision
+
+    # -- keeping ------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything needed to go on exactly, as `torch.load(weights_only=True)` reads it."""
+        loss = self.loss
+        state = {
+            "controller": self.adaptive.state_dict(),
+            "measurement": self.measurement.state_dict(),
+            "steps": self.steps,
+            "loss": None if loss is None else number(loss),
+            "expects_losses": self.expects_losses,
+            "pseudo_loss": self._pseudo_loss,
+            "first": self._first.state_dict(),
+            "rollback": None if self.rollback is None else self.rollback.state_dict(),
+        }
+        found: dict[str, Any] = portable(state)
+        return found
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take the state of `state_dict` exactly.
+
+        Raises
+        ------
+        ValueError
+            If it was saved under other settings or for other parameters; nothing is changed then.
+        """
+        state = restored(state)
+        self.adaptive.load_state_dict(state["controller"])
+        self.measurement.load_state_dict(state["measurement"])
+        self.steps, self.loss = state["steps"], state["loss"]
+        self.expects_losses, self._pseudo_loss = state["expects_losses"], state["pseudo_loss"]
+        self._first.load_state_dict(state["first"])
+        if self.rollback is not None and state["rollback"] is not None:
+            self.rollback.load_state_dict(state["rollback"])
+
+    def detach(self) -> None:
+        """Take every hook away; the optimizer is as it was."""
+        self.rates.restore()
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+        self.measurement.close()
+
+
+def number(loss: Any) -> float:
+    """Return a loss as a number; a tensor of one value too."""
+    if isinstance(loss, Tensor):
+        if loss.numel() != 1:
+            raise ValueError(f"`loss` must be one number, got a tensor of shape {tuple(loss.shape)}.")
+        return float(loss.detach())
+    try:
+        return float(loss)
+    except (TypeError, ValueError):
+        raise TypeError(f"`loss` must be one number, got {type(loss).__name__}.") from None
+
+
+def _frame_of_step() -> FrameType | None:
+    """Return the frame of torch's own wrapper of `step` that called us."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename != _OPTIMIZER_FILE:
+        frame = frame.f_back
+    return frame
+
+
+def _with_closure(args: Any, kwargs: Any, after: Callable[[Any], None]) -> tuple[Any, Any, bool]:
+    """Return the arguments of a step, a closure followed by `after`, and whether there is one."""
+    closure = args[1] if len(args) > 1 else kwargs.get("closure")
+    if not callable(closure):
+        return args, kwargs, False
+
+    def observed(*inner: Any, **named: Any) -> Any:
+        loss = closure(*inner, **named)
+        after(loss)
+        return loss
+
+    if len(args) > 1:
+        return (args[0], observed, *args[2:]), kwargs, True
+    return args, {**kwargs, "closure": observed}, True
