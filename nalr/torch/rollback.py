@@ -9,7 +9,7 @@ from nalr.policies.base import Decision, Reason
 from nalr.torch.snapshot import Snapshot
 
 EVERY = 100
-"""Steps between copies: a copy takes about the memory traffic of an optimizer's step, so one percent of it."""
+"""Steps between copies: a copy takes about the memory traffic of an optimizer's step: one percent of it."""
 
 PATIENCE = 10
 """A copy is made only where the smoothed loss is no higher than at the last, but after so many times `EVERY`
