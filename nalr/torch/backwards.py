@@ -35,11 +35,12 @@ class BackwardSums(NamedTuple):
 class _Seen:
     """One parameter's part."""
 
-    __slots__ = ("count", "left", "squares", "version")
+    __slots__ = ("coming", "count", "left", "squares", "version")
 
     def __init__(self) -> None:
         self.count = 0  # backwards since the last step
         self.squares: Norm = 0.0  # Σ |cᵢ|², from the second on
+        self.coming: Norm = 0.0  # the same with the gradient that is about to be added
         self.left: Norm = 0.0  # |grad|² after the latest
         self.version = 0  # of the memory of grad then
 
@@ -87,7 +88,10 @@ class Backwards:
 
     @torch.no_grad()
     def _before(self, parameter: Tensor, contribution: Tensor) -> None:
-        """Take in a gradient that is about to be added to `parameter.grad`."""
+        """Look at a gradient that is about to be added to `parameter.grad`.
+
+        It may not be: `autograd.grad` comes by here too. So it counts from `_after` on.
+        """
         seen, gradient = self._seen[id(parameter)], parameter.grad
         if contribution.is_sparse:
             return
@@ -95,16 +99,16 @@ class Backwards:
             self.clear()
         elif seen.count:
             assert gradient is not None
-            if seen.count == 1:
-                seen.squares = self._norm(gradient, parameter)
-            seen.squares = seen.squares + self._norm(contribution, parameter)
-        seen.count += 1
+            before = self._norm(gradient, parameter) if seen.count == 1 else seen.squares
+            seen.coming = before + self._norm(contribution, parameter)
 
     @torch.no_grad()
     def _after(self, parameter: Tensor) -> None:
         gradient = parameter.grad
         if gradient is not None and not gradient.is_sparse:
             seen = self._seen[id(parameter)]
+            seen.count += 1
+            seen.squares = seen.coming
             seen.left, seen.version = self._norm(gradient, parameter), gradient._version
 
     def sums(self) -> BackwardSums:
@@ -117,7 +121,7 @@ class Backwards:
     def clear(self) -> None:
         """Begin a new step."""
         for seen in self._seen.values():
-            seen.count, seen.squares, seen.left = 0, 0.0, 0.0
+            seen.count, seen.squares, seen.coming, seen.left = 0, 0.0, 0.0, 0.0
 
     def close(self) -> None:
         """Take the hooks away."""
