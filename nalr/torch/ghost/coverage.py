@@ -1,0 +1,70 @@
+"""Which parameters of a model have rules, and why the others have none."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from torch import nn
+
+from nalr.torch.ghost import convolution, embedding, linear, normalization
+from nalr.torch.ghost.layer import Layer
+
+LAYERS: dict[type[nn.Module], Layer] = (
+    linear.LAYERS | convolution.LAYERS | embedding.LAYERS | normalization.LAYERS
+)
+
+_MIXING = nn.modules.batchnorm._BatchNorm  # InstanceNorm has another base
+_FUNCTIONAL = {nn.MultiheadAttention: "is read by a functional call inside MultiheadAttention"}
+
+
+def rules_of(module: nn.Module) -> Layer | None:
+    """Return the rules for `module`: of its class, or of one whose `forward` it has not changed."""
+    for base in type(module).__mro__:
+        if base in LAYERS:
+            return LAYERS[base] if type(module).forward is base.forward else None
+    return None
+
+
+def mixes_samples(module: nn.Module) -> bool:
+    """Whether the output of a sample depends on the others of its batch."""
+    return isinstance(module, _MIXING) and (module.training or not module.track_running_stats)
+
+
+def reasons_against(model: nn.Module) -> dict[int, str]:
+    """Return, by the parameter's id, why its per-sample norms cannot be known."""
+    reasons: dict[int, str] = {}
+    kinds: defaultdict[int, set[object]] = defaultdict(set)
+    for owner, module, name, parameter in _parameters(model):
+        layer = rules_of(module)
+        reason = _reason(owner, module, layer, name)
+        if reason is not None:
+            reasons.setdefault(id(parameter), reason)
+        elif layer is not None:
+            kinds[id(parameter)].add(layer.kind(module, name))
+    for key, found in kinds.items():
+        if len(found) > 1:
+            reasons.setdefault(key, "is shared by layers whose gradients have different forms")
+    return reasons
+
+
+def _reason(owner: nn.Module | None, module: nn.Module, layer: Layer | None, name: str) -> str | None:
+    for functional, sentence in _FUNCTIONAL.items():
+        if isinstance(module, functional) or isinstance(owner, functional):
+            return sentence
+    if isinstance(module, _MIXING):
+        return f"{type(module).__name__} mixes the samples of a batch"
+    if layer is None or name not in layer.rules:
+        return f"no rule for `{name}` of {type(module).__name__}"
+    return layer.refusal(module)
+
+
+def _parameters(model: nn.Module) -> Iterator[tuple[nn.Module | None, nn.Module, str, nn.Parameter]]:
+    """Yield every parameter as often as modules hold it, with its module and the one above."""
+    parents: dict[nn.Module, nn.Module] = {
+        child: module for module in model.modules() for child in module.children()
+    }
+    for module in model.modules():
+        for name, parameter in module._parameters.items():
+            if parameter is not None:
+                yield parents.get(module), module, name, parameter
