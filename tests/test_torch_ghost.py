@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import gc
+import io
 import weakref
 
 import pytest
@@ -23,8 +25,12 @@ RELATIVE = {torch.float64: 1e-10, torch.float32: 2e-4}
 
 
 @pytest.fixture(autouse=True)
-def seed():
+def one_thread_and_seed():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # for matrices of this size others only wait
     torch.manual_seed(20260801)
+    yield
+    torch.set_num_threads(threads)
 
 
 def own_loss(outputs):
@@ -573,3 +579,53 @@ def test_close_leaves_no_hook():
     for module in model.modules():
         for table in vars(module):
             assert "hooks" not in table or not getattr(module, table), table
+
+
+def test_copies_and_saved_models_have_no_listener():
+    model = convnet()
+    norms = SampleNorms(model)
+    inputs = torch.randn(5, 3, 9, 7)
+    own_loss(model(inputs)).mean().backward()
+    buffer = io.BytesIO()
+    torch.save(model, buffer)
+    buffer.seek(0)
+    for twin in (copy.deepcopy(model), torch.load(buffer, weights_only=False)):
+        norms.clear()
+        own_loss(twin(inputs)).mean().backward()
+        assert norms.collect() is None
+
+
+def test_transforms_of_torch_func_are_not_passes():
+    model, inputs = nn.Linear(4, 2), torch.randn(3, 4)
+    norms = SampleNorms(model)
+    grad(lambda values: own_loss(model(values)).sum())(inputs)
+    vmap(lambda row: model(row[None]))(inputs)
+    assert norms.collect() is None
+    assert norms.uncovered == ()
+
+
+def test_a_gradient_that_never_met_its_layer_is_uncovered():
+    model, inputs = nn.Linear(4, 2), torch.randn(3, 4)
+    norms = SampleNorms(model)
+    own_loss(functional.linear(inputs, model.weight)).mean().backward()
+    assert norms.collect() is None
+    assert norms.reasons == {"weight": "got its gradient without a call of the layer that holds it"}
+
+
+def test_a_batch_of_no_samples_gives_nothing():
+    model = convnet()
+    norms = SampleNorms(model)
+    model(torch.randn(0, 3, 9, 7)).sum().backward()
+    assert norms.collect() is None
+
+
+@pytest.mark.skipif(not hasattr(torch, "compile"), reason="no compiler")
+def test_a_compiled_model_is_exact():
+    model, inputs = (
+        nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)).double(),
+        torch.randn(5, 3).double(),
+    )
+    norms = SampleNorms(model)
+    own_loss(torch.compile(model, backend="aot_eager")(inputs)).mean().backward()
+    expected = oracle(model, inputs, norms.covered)
+    torch.testing.assert_close(norms.collect().squared_norms, expected, rtol=1e-10, atol=0.0)

@@ -31,7 +31,47 @@ def mixes_samples(module: nn.Module) -> bool:
     return isinstance(module, _MIXING) and (module.training or not module.track_running_stats)
 
 
-def reasons_against(model: nn.Module) -> dict[int, str]:
+class Coverage:
+    """What is known of each trainable parameter of a model: that it has rules, or why not."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self._names = {id(parameter): name for name, parameter in model.named_parameters()}
+        self.called: set[int] = set()  # parameters, by id, of which a layer was ever called
+        self._against = _reasons_against(model)
+
+    def __contains__(self, parameter: nn.Parameter) -> bool:
+        """Whether the gradient of `parameter` is wanted, and its norms known."""
+        return parameter.requires_grad and id(parameter) in self._names and id(parameter) not in self._against
+
+    def parameters(self) -> list[nn.Parameter]:
+        """Return the covered parameters, each once."""
+        return [parameter for parameter in self.model.parameters() if parameter in self]
+
+    def names(self) -> tuple[str, ...]:
+        """Return their names."""
+        return tuple(self._names[id(parameter)] for parameter in self.parameters())
+
+    def reasons(self) -> dict[str, str]:
+        """Return why the others are not covered, by name."""
+        return {
+            name: self._against.get(id(parameter), "is new to the model")
+            for name, parameter in self.model.named_parameters()
+            if parameter.requires_grad and parameter not in self
+        }
+
+    def withdraw_unheard(self) -> None:
+        """Give up parameters that have a gradient although their layers were never called."""
+        for parameter in self.parameters():
+            if parameter.grad is not None and id(parameter) not in self.called:
+                self.withdraw(id(parameter), "got its gradient without a call of the layer that holds it")
+
+    def withdraw(self, key: int, reason: str) -> None:
+        """Give up the parameter of `id` key, for the first reason that is found."""
+        self._against.setdefault(key, reason)
+
+
+def _reasons_against(model: nn.Module) -> dict[int, str]:
     """Return, by the parameter's id, why its per-sample norms cannot be known."""
     reasons: dict[int, str] = {}
     kinds: defaultdict[int, set[object]] = defaultdict(set)

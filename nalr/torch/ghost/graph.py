@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import is_dataclass
 from typing import Any
 
 from torch import Tensor
@@ -13,15 +14,17 @@ _COPIES = ("ToCopyBackward0", "ToDtypeBackward0")
 
 
 def tensors(value: Any) -> Iterator[Tensor]:
-    """Yield every tensor in nested tuples, lists and mappings."""
+    """Yield every tensor in nested tuples, lists, mappings and dataclasses."""
     if isinstance(value, Tensor):
         yield value
-    elif isinstance(value, dict):
+    elif isinstance(value, Mapping):
         for item in value.values():
             yield from tensors(item)
     elif isinstance(value, (tuple, list)):
         for item in value:
             yield from tensors(item)
+    elif is_dataclass(value):
+        yield from tensors(vars(value))
 
 
 def count_uses(outputs: Iterable[Tensor]) -> Counter[int]:
