@@ -6,6 +6,7 @@ import copy
 import gc
 import io
 import weakref
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -20,8 +21,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths:UserWarning"),
     pytest.mark.filterwarnings("ignore:There is a performance drop:UserWarning"),  # vmap's, in the oracle
 ]
-RELATIVE = {torch.float64: 1e-10, torch.float32: 2e-4}
-"""Some 10⁴ roundings of the type, for the longest sums below."""
+RELATIVE = {dtype: 2000 * torch.finfo(dtype).eps for dtype in (torch.float64, torch.float32)}
+"""As many roundings as the longest sums below have terms."""
 
 
 @pytest.fixture(autouse=True)
@@ -619,7 +620,7 @@ def test_a_batch_of_no_samples_gives_nothing():
     assert norms.collect() is None
 
 
-@pytest.mark.skipif(not hasattr(torch, "compile"), reason="no compiler")
+@pytest.mark.filterwarnings("ignore")  # the compiler's own, as it looks into the hooks
 def test_a_compiled_model_is_exact():
     model, inputs = (
         nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)).double(),
@@ -629,3 +630,31 @@ def test_a_compiled_model_is_exact():
     own_loss(torch.compile(model, backend="aot_eager")(inputs)).mean().backward()
     expected = oracle(model, inputs, norms.covered)
     torch.testing.assert_close(norms.collect().squared_norms, expected, rtol=1e-10, atol=0.0)
+
+
+def test_below_batch_norm_the_norms_are_those_of_shares():
+    """The share of sample i: the gradient of a copy of the weight that sample i alone meets."""
+    model = nn.Sequential(nn.Linear(4, 3, bias=False), nn.BatchNorm1d(3, affine=False)).double()
+    inputs = torch.randn(6, 4, dtype=torch.float64)
+    copies = model[0].weight.detach().expand(6, 3, 4).clone().requires_grad_()
+    own_loss(model[1](torch.einsum("ipd,id->ip", copies, inputs))).sum().backward()
+    squared, _ = observed(model, inputs)
+    torch.testing.assert_close(squared, copies.grad.square().sum((1, 2)), rtol=1e-10, atol=0.0)
+
+
+@dataclass
+class Answer:
+    logits: torch.Tensor
+
+
+def test_inputs_by_keyword_and_outputs_in_records():
+    class Recorded(Tied):
+        def forward(self, *, batch):
+            hidden = self.inner(input=self.embedding(input=batch["indices"]))
+            return Answer(functional.linear(hidden, self.embedding.weight))
+
+    model = Recorded()
+    norms = SampleNorms(model)
+    own_loss(model(batch={"indices": torch.randint(0, 11, (4, 5))}).logits).mean().backward()
+    assert norms.collect().squared_norms.shape == (4,)
+    assert norms.covered == ("inner.weight", "inner.bias")

@@ -72,7 +72,10 @@ class SampleNorms:
     Cost: for Linear with T places, O(B·min(T²(d + p), T·d·p)) flops, the latter being one more weight
     gradient; memory for the inputs that autograd keeps anyway, and blocks of 16 MiB. What is kept lives in
     the graph and goes with it, so a forward pass without a backward leaves nothing. Nothing waits for the
-    device.
+    device, but once in the first pass for each embedding that is given one index a sample.
+
+    Activation checkpointing, autocast and in-place operations on outputs change nothing. Nor does
+    `torch.compile` of the model, but the graph breaks at every layer.
 
     Every backward counts, also `torch.autograd.grad` and one by a probe: call `clear` after those that should
     not. Two backwards through the same forward pass are refused, because their sum has cross terms. Under
