@@ -9,6 +9,7 @@ from importlib import import_module
 import nalr
 from nalr.bench.kernels import options as bench_options
 from nalr.bench.race import options as race_options
+from nalr.bench.real import options as real_options
 from nalr.demo.options import OneLineParser, add_options
 
 INTERRUPTED = 130
@@ -19,6 +20,7 @@ _HOMES = {
     "demo": "nalr.demo.main",
     "doctor": "nalr.doctor",
     "race": "nalr.bench.race.main",
+    "race real": "nalr.bench.real.main",
     "warmup": "nalr.warmup",
 }
 """Where the `run(options)` of each command is."""
@@ -50,7 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(argv)
     # A command's modules are imported once it is chosen, so that the others start fast.
-    run = import_module(_HOMES[options.command]).run
+    part = getattr(options, "part", None)
+    run = import_module(_HOMES[f"{options.command} {part}" if part else options.command]).run
     try:
         return int(run(options))
     except KeyboardInterrupt:
@@ -66,9 +69,12 @@ def _parser() -> OneLineParser:
     bench_options.add_options(
         commands.add_parser("bench", help="measure the kernels against NumPy, torch and memory bandwidth")
     )
-    race_options.add_options(
-        commands.add_parser("race", help="race against tuned schedules and other methods that need no tuning")
+    race = commands.add_parser(
+        "race", help="race against tuned schedules and other methods that need no tuning"
     )
+    race_options.add_options(race)
+    parts = race.add_subparsers(dest="part", metavar="part")
+    real_options.add_options(parts.add_parser("real", help="race instead in PyTorch training loops"))
     commands.add_parser("warmup", help="compile every kernel ahead of time")
     doctor = commands.add_parser(
         "doctor", help="say what this machine means for the kernels, and what is wrong"

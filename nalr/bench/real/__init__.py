@@ -1,0 +1,1 @@
+"""Real runs: nalr, tuned schedules and other methods in ordinary PyTorch training loops."""
