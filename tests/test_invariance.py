@@ -160,7 +160,7 @@ def saddle(noise, batch=8, seed=2):
     return sample
 
 
-def saddle_left_by(horizon, noise, base_lr, steps=400):
+def saddle_left_by(horizon, noise, base_lr, steps=1200):
     """Return the share of the saddle's loss that a run from beside it ends at."""
     params, _, _ = descend(saddle(noise), [0.01, 0.02], base_lr, steps, horizon)
     return (params[0] * params[1] - 1.0) ** 2

@@ -199,12 +199,16 @@ class NoiseAdaptive(Policy):
         return self._signal.read(floor, c.floor_growth, shrink, c.most_floors)
 
     def _changed(self) -> bool:
-        """Whether the last steps say loudly what the many before them did not."""
-        s, c = self._state, self.settings
+        """Whether the last steps say what the many before them did not, and the loss rose as well.
+
+        By their word alone networks near the edge of stability change all the time: that is noise.
+        """
+        s, c, level = self._state, self.settings, self._level
         return (
             s.seen - s.began > c.change_after
             and s.deviation < c.change_before
             and self._signal.quick > c.change
+            and level.value - level.best > c.change_rise * level.standard_error
         )
 
     def _advance_anneal(self, step: int, floor: float) -> None:

@@ -119,8 +119,11 @@ class NoiseAdaptiveSettings:
     """A loss above its best by this many times all that was gained takes a kick back at once."""
 
     # Change.
-    change: float = 3.0
+    change: float = 2.5
     """Standard errors of the quick signal that tell of a change, …"""
+    change_rise: float = 6.0
+    """… if the smoothed loss is this many of its own above its best (else networks near the edge of stability
+    begin anew by chance, and end 1.5 times higher), …"""
     change_before: float = 4.0
     """… where the long signal had fewer than these …"""
     change_after: int = 100

@@ -246,13 +246,13 @@ class DisplacementSignal:
     @property
     def quick(self) -> float:
         """The signal of the last ten steps or so, in standard errors; 0 until there are twice as many."""
-        if self.count <= 20 or not self.quick_square > 0.0:
+        if self.count <= 2.0 / self.QUICK or not self.quick_square > 0.0:
             return 0.0
         return self.quick_mean / math.sqrt(self.quick_square * self.QUICK / (2.0 - self.QUICK))
 
     def restart(self) -> None:
         """Keep the last ten steps alone: what came before was another time."""
-        self.mean, self.square, self.count = self.quick_mean, self.quick_square, 10
+        self.mean, self.square, self.count = self.quick_mean, self.quick_square, round(1.0 / self.QUICK)
         self.weights = self.QUICK / (2.0 - self.QUICK)
 
     def reset(self) -> None:
