@@ -10,6 +10,7 @@ import nalr
 from nalr.bench.kernels import options as bench_options
 from nalr.bench.race import options as race_options
 from nalr.bench.real import options as real_options
+from nalr.bench.training import options as training_options
 from nalr.demo.options import OneLineParser, add_options
 
 INTERRUPTED = 130
@@ -17,6 +18,7 @@ INTERRUPTED = 130
 
 _HOMES = {
     "bench": "nalr.bench.kernels.main",
+    "bench training": "nalr.bench.training.main",
     "demo": "nalr.demo.main",
     "doctor": "nalr.doctor",
     "race": "nalr.bench.race.main",
@@ -66,8 +68,11 @@ def _parser() -> OneLineParser:
     parser.add_argument("--version", action="version", version=f"nalr {nalr.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="command", required=True)
     add_options(commands.add_parser("demo", help="compare with hand-tuned learning rates on three problems"))
-    bench_options.add_options(
-        commands.add_parser("bench", help="measure the kernels against NumPy, torch and memory bandwidth")
+    bench = commands.add_parser("bench", help="measure the kernels against NumPy, torch and memory bandwidth")
+    bench_options.add_options(bench)
+    parts = bench.add_subparsers(dest="part", metavar="part")
+    training_options.add_options(
+        parts.add_parser("training", help="measure instead what nalr adds to a training step, and its peers")
     )
     race = commands.add_parser(
         "race", help="race against tuned schedules and other methods that need no tuning"

@@ -1,0 +1,1 @@
+"""``nalr bench training``: what measuring adds to a real training step, beside others that measure."""

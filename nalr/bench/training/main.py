@@ -1,0 +1,68 @@
+"""``nalr bench training`` from its options to the exit status."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+import warnings
+
+from nalr import threads
+from nalr.bench.kernels import machine
+from nalr.bench.kernels.measure import limited_to
+from nalr.bench.kernels.workload import WrongAnswer
+from nalr.bench.training.measure import QUICK, Effort, interleave
+from nalr.bench.training.memory import memory
+from nalr.bench.training.options import STUDIES
+from nalr.bench.training.plan import plan
+from nalr.bench.training.report import Report, render
+from nalr.bench.training.study import Result, Study
+
+FAILED, REFUSED = 1, 2
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure as the options say and print it; return 0 if all answers agree, else 1.
+
+    A figure that is missed is marked in the table and is no error.
+    """
+    if machine.installed("torch") is None:
+        print('nalr bench training needs torch: pip install "nalr[torch]".', file=sys.stderr)
+        return REFUSED
+    if options.size is not None or options.plot is not None or set(options.only or ()) - set(STUDIES):
+        print("nalr bench training: options of nalr bench alone stand before `training`.", file=sys.stderr)
+        return REFUSED
+    report = bench(options)
+    print(json.dumps(report.to_dict(), indent=2) if options.json else render(report), flush=True)
+    for line in report.wrong if options.json else ():
+        print(f"WRONG ANSWER: {line}", file=sys.stderr)
+    return FAILED if report.wrong else 0
+
+
+def bench(options: argparse.Namespace) -> Report:
+    """Return what was measured."""
+    num_threads = options.threads or threads.get_num_threads()
+    effort = QUICK if options.quick else Effort()
+    if options.rounds is not None:
+        effort = dataclasses.replace(effort, rounds=options.rounds)
+    chosen = plan(options.quick, options.only)
+    report = Report(machine.describe(num_threads), [], [], [], list(chosen.left_out))
+    with limited_to(num_threads), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Full backward hook is firing")  # the hooks that BackPACK uses
+        for study in chosen.studies:
+            _measure(study, effort, report)
+        if chosen.memory is not None:
+            report.facts.extend(memory(chosen.memory))
+    return report
+
+
+def _measure(study: Study, effort: Effort, report: Report) -> None:
+    """Add the result of a study to the report, or that its answer is wrong."""
+    try:
+        job = study.prepare()
+    except WrongAnswer as error:
+        report.wrong.append(f"{study.title}: {error}")
+        return
+    report.left_out.extend(job.left_out)
+    report.results.append(Result(study, job.variants, interleave(job.variants, effort)))

@@ -1,0 +1,44 @@
+"""The options of ``nalr bench training``; light to import, since the command line does so at every start."""
+
+from __future__ import annotations
+
+import argparse
+
+from nalr.bench.kernels.options import whole_number
+
+STUDIES = {
+    "mlp": "a step of an MLP, with nalr and with its peers",
+    "accumulation": "the same in two backwards a step",
+    "transformer": "a step of a transformer",
+    "samples": "tr Σ of the samples beside a backward",
+    "memory": "memory beside the parameters",
+}
+"""What `--only` can name, in the order in which it is run."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options to `parser`, without defaults: those of ``nalr bench`` before it stand."""
+    parser.argument_default = argparse.SUPPRESS
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="few rounds, without what takes seconds a step: a minute",
+    )
+    parser.add_argument(
+        "--only",
+        metavar="NAME",
+        type=studies,
+        help=f"only these, as a list with commas; of {', '.join(STUDIES)}",
+    )
+    parser.add_argument("--threads", metavar="N", type=whole_number, help="threads of kernels and of torch")
+    parser.add_argument("--rounds", metavar="N", type=whole_number, help="rounds to take the medians of")
+    parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
+
+
+def studies(text: str) -> list[str]:
+    """Return the studies of a list with commas."""
+    names = [part.strip() for part in text.split(",")]
+    for name in names:
+        if name not in STUDIES:
+            raise argparse.ArgumentTypeError(f"must be one of {', '.join(STUDIES)}, got {name!r}")
+    return names
