@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nalr.torch.coordinates import Window
-from nalr.torch.path import sampled_norm
+from nalr.torch.path import sampled_norm, sampled_total
 
 Norm = float | Tensor
 
@@ -25,24 +26,33 @@ class BackwardSums(NamedTuple):
         Σ |cᵢ|² of their own gradients cᵢ; only known for two or more.
     squared_norm : float
         |Σ cᵢ|² of what they left in `.grad`: before any clipping or unscaling.
+    total : float
+        Sum of the values of Σ cᵢ, which tells what a reduction over ranks made of it; nan with one rank.
     """
 
     backwards: int
     squares: float
     squared_norm: float
+    total: float = math.nan
 
 
 class _Seen:
     """One parameter's part."""
 
-    __slots__ = ("coming", "count", "left", "squares", "version")
+    __slots__ = ("coming", "count", "left", "squares", "total", "total_coming", "version")
 
     def __init__(self) -> None:
         self.count = 0  # backwards since the last step
         self.squares: Norm = 0.0  # Σ |cᵢ|², from the second on
         self.coming: Norm = 0.0  # the same with the gradient that is about to be added
         self.left: Norm = 0.0  # |grad|² after the latest
+        self.total: Norm = 0.0  # sum of the values of all contributions; among ranks only
+        self.total_coming: Norm = 0.0
         self.version = 0  # of the memory of grad then
+
+    def clear(self) -> None:
+        self.count = 0
+        self.squares = self.coming = self.left = self.total = self.total_coming = 0.0
 
 
 class Backwards:
@@ -57,12 +67,19 @@ class Backwards:
         The parameters, and what to read of each.
     on_device : bool, optional
         Sum by operations of torch; by default off the CPU.
+    reduced : bool
+        Whether the gradients of several ranks are averaged in place when a backward ends. Then what lies in
+        `.grad` is not this rank's own, and each contribution is looked at as it comes.
     """
 
     def __init__(
-        self, parameters: Sequence[Tensor], windows: Sequence[Window], on_device: bool | None = None
+        self,
+        parameters: Sequence[Tensor],
+        windows: Sequence[Window],
+        on_device: bool | None = None,
+        reduced: bool = False,
     ) -> None:
-        self._on_device = on_device
+        self._on_device, self._reduced = on_device, reduced
         self._seen = {id(p): _Seen() for p in parameters}
         self._windows = {id(p): w for p, w in zip(parameters, windows, strict=True)}
         self._handles = []
@@ -74,7 +91,7 @@ class Backwards:
     def of(self, parameters: Sequence[Tensor], windows: Sequence[Window]) -> Backwards:
         """Take the hooks away and return those of other parameters."""
         self.close()
-        return Backwards(parameters, windows, self._on_device)
+        return Backwards(parameters, windows, self._on_device, self._reduced)
 
     def _watch_contribution(self, parameter: Tensor) -> Any:
         def before(contribution: Tensor) -> None:
@@ -95,12 +112,30 @@ class Backwards:
         seen, gradient = self._seen[id(parameter)], parameter.grad
         if contribution.is_sparse:
             return
-        if seen.count and _was_dropped(seen, gradient):
+        if seen.count and self._was_dropped(seen, parameter):
             self.clear()
+        if self._reduced:
+            seen.coming = seen.squares + self._norm(contribution, parameter)
+            seen.total_coming = seen.total + sampled_total(
+                contribution, parameter, self._windows[id(parameter)]
+            )
         elif seen.count:
             assert gradient is not None
             before = self._norm(gradient, parameter) if seen.count == 1 else seen.squares
             seen.coming = before + self._norm(contribution, parameter)
+
+    def _was_dropped(self, seen: _Seen, parameter: Tensor) -> bool:
+        """Whether what the latest backward left was thrown away or changed, as when a scaler skips a step.
+
+        Nobody but ranks changes gradients between the backwards of one step; zeroing, unscaling and clipping
+        come after.
+        """
+        gradient = parameter.grad
+        if gradient is None:
+            return True
+        if gradient._version == seen.version:
+            return False
+        return not self._reduced or float(self._norm(gradient, parameter)) == 0.0
 
     @torch.no_grad()
     def _after(self, parameter: Tensor) -> None:
@@ -108,20 +143,22 @@ class Backwards:
         if gradient is not None and not gradient.is_sparse:
             seen = self._seen[id(parameter)]
             seen.count += 1
-            seen.squares = seen.coming
+            seen.squares, seen.total = seen.coming, seen.total_coming
             seen.left, seen.version = self._norm(gradient, parameter), gradient._version
 
     def sums(self) -> BackwardSums:
         """Return the sums of the backwards since the last `clear`."""
-        parts = list(self._seen.values())
+        parts = [seen for seen in self._seen.values() if seen.count]
         count = max((seen.count for seen in parts), default=0)
-        squares = _total([seen.squares if seen.count > 1 else seen.left for seen in parts if seen.count])
-        return BackwardSums(count, squares, _total([seen.left for seen in parts if seen.count]))
+        known = 0 if self._reduced else 1
+        squares = _total([seen.squares if seen.count > known else seen.left for seen in parts])
+        total = _total([seen.total for seen in parts]) if self._reduced else math.nan
+        return BackwardSums(count, squares, _total([seen.left for seen in parts]), total)
 
     def clear(self) -> None:
         """Begin a new step."""
         for seen in self._seen.values():
-            seen.count, seen.squares, seen.coming, seen.left = 0, 0.0, 0.0, 0.0
+            seen.clear()
 
     def close(self) -> None:
         """Take the hooks away."""
@@ -132,14 +169,6 @@ class Backwards:
 
 def _hook_after(parameter: Tensor, hook: Callable[[Tensor], None]) -> Any:
     return parameter.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
-
-
-def _was_dropped(seen: _Seen, gradient: Tensor | None) -> bool:
-    """Whether what the latest backward left was thrown away or changed, as when a scaler skips a step.
-
-    Nobody changes gradients between the backwards of one step; zeroing, unscaling and clipping come after.
-    """
-    return gradient is None or gradient._version != seen.version
 
 
 def _total(norms: Sequence[Norm]) -> float:

@@ -14,6 +14,7 @@ from nalr.torch.backwards import Backwards
 from nalr.torch.engine import Engine
 from nalr.torch.measurement import Measurement
 from nalr.torch.path import TensorPath
+from nalr.torch.ranks import ranks_of
 from nalr.torch.rates import Rates
 from nalr.torch.refusals import checked_optimizer, parameters_of
 from nalr.torch.rollback import Rollback
@@ -35,6 +36,7 @@ def build(
     microbatch_size: int = 1,
     coordinates: int | None = None,
     scaler: Any = None,
+    process_group: Any = "auto",
     rollback: bool = False,
     rollback_device: Any = None,
     on_device: bool | None = None,
@@ -50,19 +52,23 @@ def build(
             '`model` must be given for noise="samples": its layers tell the norms of the samples.'
         )
     every = _checks.count("every", every, 1)
+    microbatch_size = _checks.count("microbatch_size", microbatch_size, 1)
     rates = Rates(seen)
     steps = None if total_steps is None else max(_checks.count("total_steps", total_steps, 1) // every, 1)
     adaptive = controller.NoiseAdaptiveLR(rates.base_lr, total_steps=steps, **settings)
     if coordinates is not None:
         coordinates = _checks.count("coordinates", coordinates, 1)
     path = TensorPath(parameters, coordinates, on_device)
-    backwards = None if noise == "steps" else Backwards(parameters, path.windows, on_device)
+    ranks = ranks_of(process_group, parameters)
+    reduced = ranks is not None
+    backwards = None if noise == "steps" else Backwards(parameters, path.windows, on_device, reduced)
     measurement = Measurement(
         path,
         backwards,
         _samples(noise, model),
-        _checks.count("microbatch_size", microbatch_size, 1),
+        microbatch_size,
         scaler,
+        ranks,
     )
     keeper = Rollback(Snapshot(seen, model, rollback_device)) if rollback else None
     return Engine(seen, adaptive, measurement, rates, every, keeper)

@@ -21,7 +21,7 @@ from nalr.policies.base import Decision
 from nalr.torch.measurement import Measurement
 from nalr.torch.portable import portable, restored
 from nalr.torch.rates import Rates
-from nalr.torch.refusals import check_gradients, parameters_of
+from nalr.torch.refusals import WATCHED, check_gradients, parameters_of
 from nalr.torch.rollback import Rollback
 from nalr.torch.undo import FirstStep
 
@@ -66,12 +66,14 @@ class Engine:
         self.loss: Loss | None = None  # the latest one not yet used
         self.expects_losses = False
         self._pseudo_loss = 0.0
-        self._first = FirstStep(measurement.path.parameters)
+        self._first = FirstStep()
         self._frame: FrameType | None = None  # of the step that is being made
         self._nested = 0  # steps within it
         self._measured = False
         self._undo = False
+        self._made = False  # a step since the last loss came
         self._warned = False
+        WATCHED.add(optimizer)
         before = torch.compiler.disable(self._before_step)  # type: ignore[no-untyped-call]
         after = torch.compiler.disable(self._after_step)  # type: ignore[no-untyped-call]
         self._handles = [
@@ -93,7 +95,8 @@ class Engine:
         self._frame, self._nested = _frame_of_step(), 0
         self.rates.restore()  # where the step before raised
         self._measured = False
-        if self.rates.idle:
+        if self.rates.idle or self._left_out():
+            self.measurement.clear()
             return None
         args, kwargs, later = _with_closure(args, kwargs, self._after_closure)
         if not later:
@@ -103,9 +106,9 @@ class Engine:
 
     def _after_closure(self, loss: Any) -> None:
         """Decide by the gradients and the loss of a closure that has just run, the first time in a step."""
-        if self._measured or loss is None:
+        if self._measured:
             return
-        self._measure(loss)
+        self._measure(self._take_loss() if loss is None else checked(loss))
         self.rates.multiply(self.factor)
 
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
@@ -113,6 +116,7 @@ class Engine:
             self._nested -= 1
             return
         self._frame = None
+        self._made = self._made or self._measured
         self.rates.restore()
         if self._undo and self.rollback is not None:
             self._undo = False
@@ -130,19 +134,20 @@ class Engine:
     def _measure(self, loss: Loss | None) -> None:
         """Measure the gradients that are there, and decide the rate of the step about to be made."""
         self._measured = True
-        if float(getattr(self.optimizer, "found_inf", None) or 0.0) > 0.0:
-            self.measurement.clear()  # the optimizer itself leaves this step out
-            return
+        if self._first.waiting:  # no loss came after the first step
+            self._settle_first(None)
         parameters = parameters_of(self.optimizer)
         check_gradients(parameters)
-        self.measurement.follow(parameters)
+        if self.measurement.follow(parameters):
+            self.adaptive.estimator.reset()  # what it knows is of other parameters
         self.steps += 1
         if (self.steps - 1) % self.every:
             self.measurement.clear()
             return
-        moments = self.measurement.take(self.optimizer, self.adaptive.forgetting)
+        known = None if loss is None else number(loss)
+        moments, loss = self.measurement.take(self.optimizer, self.adaptive.forgetting, known)
         if loss is None and self.steps == 1:
-            self._first.wait(moments)
+            self._first.wait(moments, parameters)
             return
         if loss is None and self.expects_losses:
             self._warn(
@@ -154,8 +159,12 @@ class Engine:
             self._pseudo_loss -= 0.0 if math.isnan(product) else product
         self._decide(moments, self._pseudo_loss if loss is None else loss)
 
-    def _decide(self, moments: Any, loss: Loss) -> None:
-        self.adaptive.update_policy(moments, number(loss))
+    def _left_out(self) -> bool:
+        """Whether the optimizer itself leaves this step out: a fused one under a GradScaler."""
+        return float(getattr(self.optimizer, "found_inf", None) or 0.0) > 0.0
+
+    def _decide(self, moments: Any, loss: float) -> None:
+        self.adaptive.update_policy(moments, loss)
         self.adaptive.made_with(self.adaptive.lr * self.rates.schedule * self.every)
         decision = self.adaptive.last_decision
         assert decision is not None
@@ -172,14 +181,21 @@ class Engine:
         The very first step is made before any loss is known. Where that loss shows that it was too long, it
         is shortened now: a step is linear in its rate.
         """
-        if loss is None and self.expects_losses:
+        made, self._made = self._made, False
+        if loss is None:
+            if self._first.waiting:
+                self._settle_first(None)
             return
-        self.expects_losses = loss is not None
-        self.loss = loss
-        if not self._first.waiting:
-            return
-        moments = self._first.moments
-        self._decide(moments, 0.0 if loss is None else loss)
+        loss = checked(loss)
+        self.expects_losses = True
+        if self._first.waiting:
+            self._settle_first(loss)
+        if made or math.isfinite(number(loss)):  # else it is that of a step that a scaler left out
+            self.loss = loss
+
+    def _settle_first(self, loss: Loss | None) -> None:
+        """Decide on the first step, now that its loss has come or is known not to."""
+        self._decide(self._first.moments, 0.0 if loss is None else self.measurement.mean(number(loss)))
         self._first.shorten(min(self.factor, 1.0))
 
     def _go_back(self) -> None:
@@ -219,10 +235,9 @@ class Engine:
             "expects_losses": self.expects_losses,
             "pseudo_loss": self._pseudo_loss,
             "first": self._first.state_dict(),
-            "rollback": None if self.rollback is None else self.rollback.state_dict(),
         }
-        found: dict[str, Any] = portable(state)
-        return found
+        rollback = None if self.rollback is None else self.rollback.state_dict()  # portable as it is
+        return {**portable(state), "rollback": rollback}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take the state of `state_dict` exactly.
@@ -232,14 +247,16 @@ class Engine:
         ValueError
             If it was saved under other settings or for other parameters; nothing is changed then.
         """
-        state = restored(state)
+        rollback = state["rollback"]
+        state = restored({key: value for key, value in state.items() if key != "rollback"})
+        self.measurement.path.check(state["measurement"]["path"])
         self.adaptive.load_state_dict(state["controller"])
         self.measurement.load_state_dict(state["measurement"])
         self.steps, self.loss = state["steps"], state["loss"]
         self.expects_losses, self._pseudo_loss = state["expects_losses"], state["pseudo_loss"]
-        self._first.load_state_dict(state["first"])
-        if self.rollback is not None and state["rollback"] is not None:
-            self.rollback.load_state_dict(state["rollback"])
+        self._first.load_state_dict(state["first"], self.measurement.path.parameters)
+        if self.rollback is not None and rollback is not None:
+            self.rollback.load_state_dict(rollback)
 
     def detach(self) -> None:
         """Take every hook away; the optimizer is as it was."""
@@ -248,18 +265,32 @@ class Engine:
             handle.remove()
         self._handles.clear()
         self.measurement.close()
+        WATCHED.discard(self.optimizer)
 
 
-def number(loss: Any) -> float:
-    """Return a loss as a number; a tensor of one value too."""
+def checked(loss: Any) -> Loss:
+    """Return a loss as one number, or as a tensor of one that holds no graph: to read it now would wait.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is not one number.
+    """
     if isinstance(loss, Tensor):
-        if loss.numel() != 1:
-            raise ValueError(f"`loss` must be one number, got a tensor of shape {tuple(loss.shape)}.")
-        return float(loss.detach())
+        if loss.numel() != 1 or loss.is_complex():
+            raise ValueError(
+                f"`loss` must be one number, got a tensor of {loss.dtype} and shape {tuple(loss.shape)}."
+            )
+        return loss.detach()
     try:
         return float(loss)
     except (TypeError, ValueError):
         raise TypeError(f"`loss` must be one number, got {type(loss).__name__}.") from None
+
+
+def number(loss: Loss) -> float:
+    """Return a checked loss as a number; this waits for the device it is on."""
+    return float(loss)
 
 
 def _frame_of_step() -> FrameType | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -13,7 +14,8 @@ from torch import Tensor
 from nalr._checks import NoiseWarning
 from nalr.moments import Moments
 from nalr.torch.backwards import Backwards, BackwardSums
-from nalr.torch.path import PathSums, TensorPath
+from nalr.torch.path import PathSums, TensorPath, sampled_total
+from nalr.torch.ranks import Ranks, SampleTotals, StepSums
 
 if TYPE_CHECKING:
     from nalr.torch.ghost import SampleNorms
@@ -58,6 +60,8 @@ class Measurement:
         Samples that one backward's loss is the mean of.
     scaler : GradScaler, optional
         Whose scale the backwards' gradients carry.
+    ranks : Ranks, optional
+        Other processes that train the same model.
 
     Notes
     -----
@@ -72,39 +76,66 @@ class Measurement:
         samples: SampleNorms | None,
         microbatch_size: int,
         scaler: Any = None,
+        ranks: Ranks | None = None,
     ) -> None:
         self.path, self.backwards, self.samples = path, backwards, samples
-        self.microbatch_size, self.scaler = microbatch_size, scaler
+        self.microbatch_size, self.scaler, self.ranks = microbatch_size, scaler, ranks
         self.source = "none"
         self.clipped = False
         self._known = False  # whether there was a step before
         self._last_factor = math.nan  # units of the gradient before
         self._warned = False
 
-    def take(self, optimizer: Any, forgetting: float) -> Moments:
-        """Return the sums of the step that is about to be made from the gradients that are there."""
-        sums = self.path.advance(forgetting)
-        seen = self.backwards.sums() if self.backwards is not None else None
-        units = self._units(optimizer, sums.squared_norm, seen)
-        self.clipped = units.clipped
-        moments = self._path_moments(sums, units)
-        if not math.isfinite(sums.squared_norm):
-            moments = moments._replace(nonfinite=1)
-        elif seen is not None:
-            moments = self._with_rows(moments, seen, units)
-        self.source = self._source(moments)
-        self.clear()
-        return moments
+    def take(self, optimizer: Any, forgetting: float, loss: float | None) -> tuple[Moments, float | None]:
+        """Return the sums of the step about to be made from the gradients that are there, and its loss.
 
-    def follow(self, parameters: list[Tensor]) -> None:
-        """Begin a new path, and new hooks, if these are not the parameters of before."""
+        Among ranks both are those of all.
+        """
+        sums = self._sums(forgetting, loss)
+        if self.ranks is not None:
+            sums = self.ranks.agree(sums)
+        units = self._units(optimizer, sums.path.squared_norm, sums.backwards)
+        self.clipped = units.clipped
+        moments, self.source = self._path_moments(sums.path, units), "steps"
+        if not math.isfinite(sums.path.squared_norm):
+            moments = moments._replace(nonfinite=1)
+        elif sums.backwards is not None:
+            moments = self._with_rows(moments, sums, units)
+        self.clear()
+        return moments, sums.loss
+
+    def mean(self, loss: float) -> float:
+        """Return the loss of all ranks."""
+        return loss if self.ranks is None else self.ranks.mean(loss)
+
+    def _sums(self, forgetting: float, loss: float | None) -> StepSums:
+        """Return this process's own sums."""
+        seen = self.backwards.sums() if self.backwards is not None else None
+        samples = None
+        if self.samples is not None and seen is not None and (drawn := self.samples.collect()) is not None:
+            norms = drawn.squared_norms.to(torch.float64)
+            squares = float(norms.sum()) * max(seen.backwards, 1) ** 2
+            covered = _squared_norm(self.samples.covered_parameters())
+            samples = SampleTotals(norms.numel(), squares, covered)
+        total = math.nan if self.ranks is None else self._total()
+        return StepSums(self.path.advance(forgetting), total, seen, samples, loss)
+
+    def _total(self) -> float:
+        """Return the sum of the values of the step's gradient."""
+        pairs = zip(self.path.parameters, self.path.windows, strict=True)
+        totals = [sampled_total(p.grad, p, window) for p, window in pairs if p.grad is not None]
+        return float(torch.stack([t.to(totals[0].device) for t in totals]).sum()) if totals else 0.0
+
+    def follow(self, parameters: list[Tensor]) -> bool:
+        """Begin a new path, and new hooks, if these are not the parameters of before; return whether."""
         known = self.path.parameters
         if len(known) == len(parameters) and all(map(operator.is_, known, parameters)):
-            return
+            return False
         self.path = self.path.of(parameters)
         self._known, self._last_factor = False, math.nan
         if self.backwards is not None:
             self.backwards = self.backwards.of(parameters, self.path.windows)
+        return True
 
     def close(self) -> None:
         """Take every hook away."""
@@ -159,6 +190,8 @@ class Measurement:
         """Return the moments of one row: the step's own gradient, and the path."""
         f, weight = units.step, float(self.microbatch_size)
         moments = Moments(1, weight, self.path.dimension, f * f * sums.squared_norm, 0.0)
+        if not math.isfinite(sums.step_squared_norm + sums.displacement_squared_norm):
+            self.restart()  # it would not be finite again, whoever puts the parameters right
         if self._known:
             moments = moments._replace(
                 step_product=f * sums.step_product,
@@ -171,34 +204,27 @@ class Measurement:
         self._last_factor = f
         return moments
 
-    def _with_rows(self, moments: Moments, seen: BackwardSums, units: Units) -> Moments:
-        """Return the moments with the rows that samples or several backwards gave."""
-        by_sample = self._by_sample(moments, seen, units)
-        if by_sample is not None:
-            return by_sample
+    def _with_rows(self, moments: Moments, sums: StepSums, units: Units) -> Moments:
+        """Return the moments with the rows that samples, or several backwards or ranks, gave."""
+        seen = sums.backwards
+        assert seen is not None
+        if sums.samples is not None and sums.samples.drawn >= 2:
+            self.source = "samples"
+            return self._by_sample(moments, sums.samples, units)
         if seen.backwards < 2:
-            return moments._replace(total_weight=moments.total_weight * max(seen.backwards, 1))
+            return moments
+        self.source = "microbatches" if self.ranks is None else "ranks"
         k, weight = seen.backwards, float(self.microbatch_size)
         squares = k * k * units.backward * units.backward * seen.squares
         spread = weight * max(squares - k * moments.mean_squared_norm, 0.0)
         return moments._replace(num_rows=k, total_weight=k * weight, sum_squares=spread)
 
-    def _by_sample(self, moments: Moments, seen: BackwardSums, units: Units) -> Moments | None:
-        sums = self.samples.collect() if self.samples is not None else None
-        if self.samples is None or sums is None or sums.squared_norms.numel() < 2:
-            return None
-        norms = sums.squared_norms.to(torch.float64) * (max(seen.backwards, 1) * units.backward) ** 2
-        squared_norm = units.step**2 * _squared_norm(self.samples.covered_parameters())
-        count = norms.numel()
-        spread = max(float(norms.sum()) - count * squared_norm, 0.0)
+    def _by_sample(self, moments: Moments, samples: SampleTotals, units: Units) -> Moments:
+        count, squared_norm = samples.drawn, units.step**2 * samples.squared_norm
+        spread = max(units.backward**2 * samples.squares - count * squared_norm, 0.0)
         return moments._replace(
             num_rows=count, total_weight=float(count), mean_squared_norm=squared_norm, sum_squares=spread
         )
-
-    def _source(self, moments: Moments) -> str:
-        if moments.num_rows < 2:
-            return "steps"
-        return "samples" if self.samples is not None else "microbatches"
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state: the path, and how its last gradient was scaled."""
@@ -221,7 +247,7 @@ def _units(step: float, backward: float) -> Units:
     return Units(step if clipped else backward, backward, clipped)
 
 
-def _squared_norm(parameters: list[Tensor]) -> float:
+def _squared_norm(parameters: Sequence[Tensor]) -> float:
     """Return |g|² over whole gradients, summed where they are."""
     gradients = [p.grad.detach() for p in parameters if p.grad is not None]
     if not gradients:

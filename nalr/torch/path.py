@@ -114,13 +114,22 @@ class TensorPath:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take the state of `state_dict` exactly."""
+        self.check(state)
+        for track, values in zip(self._tracks, state["tracks"], strict=True):
+            track.values.copy_(values)
+
+    def check(self, state: dict[str, Any]) -> None:
+        """Raise a ValueError if `state` is that of other parameters."""
+        if len(state["tracks"]) != len(self._tracks):
+            raise ValueError(
+                f"`state` must be of {len(self._tracks)} parameters, got one of {len(state['tracks'])}."
+            )
         for track, values in zip(self._tracks, state["tracks"], strict=True):
             if track.values.shape != values.shape:
                 raise ValueError(
                     f"`state` must hold {tuple(track.values.shape)} values for this parameter, "
                     f"got {tuple(values.shape)}."
                 )
-            track.values.copy_(values)
 
 
 class _Track:
@@ -209,6 +218,12 @@ def sampled_norm(values: Tensor, like: Tensor, window: Window, by_kernel: bool) 
         return window.weight * norm if not math.isnan(norm) else math.nan
     part = window_of(line, window).to(torch.float64 if line.dtype is torch.float64 else torch.float32)
     return window.weight * torch.sum(part * part, dtype=_wide(part))
+
+
+def sampled_total(values: Tensor, like: Tensor, window: Window) -> Tensor:
+    """Return the sum of the values of a tensor that lies like `like`, estimated from its window."""
+    part = window_of(flat(values.detach(), like), window)
+    return window.weight * torch.sum(part, dtype=_wide(part))
 
 
 def _wide(values: Tensor) -> torch.dtype:

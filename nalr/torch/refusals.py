@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakSet
 
 from torch import Tensor
 from torch.optim import Optimizer
+
+WATCHED: WeakSet[Optimizer] = WeakSet()
+"""Optimizers whose rates one of us sets at present."""
 
 
 def checked_optimizer(optimizer: Any) -> Optimizer:
@@ -18,6 +22,8 @@ def checked_optimizer(optimizer: Any) -> Optimizer:
     ------
     TypeError
         If it is none, or steps where no hook sees it.
+    ValueError
+        If another of us sets its rates.
     """
     seen = optimizer
     for _ in range(8):
@@ -26,16 +32,25 @@ def checked_optimizer(optimizer: Any) -> Optimizer:
                 "`optimizer` must keep its gradients until its step, got one of DeepSpeed, which partitions "
                 "them. Drive `nalr.NoiseAdaptiveLR.update_policy` from its own gradient norms instead."
             )
-        inner = getattr(seen, "optimizer", None) or getattr(seen, "_optimizer", None)
-        if not hasattr(seen, "_optimizer_step_pre_hooks") and inner is not None:
-            seen = inner
-            continue
-        break
-    if not isinstance(seen, Optimizer) or not hasattr(seen, "_optimizer_step_pre_hooks"):
+        if _has_hooks(seen):
+            break
+        found = [getattr(seen, name, None) for name in ("optimizer", "_optimizer", "inner")]
+        seen = next((inner for inner in found if inner is not None), None)
+    if not isinstance(seen, Optimizer) or not _has_hooks(seen):
         raise TypeError(
             f"`optimizer` must be a torch.optim.Optimizer with step hooks, got {type(optimizer).__name__}."
         )
+    if seen in WATCHED:
+        raise ValueError(
+            f"`optimizer` must have no other that sets its rates, got a watched {type(seen).__name__}. "
+            "Call `detach()` of the other first."
+        )
     return seen
+
+
+def _has_hooks(optimizer: Any) -> bool:
+    """Whether it has hooks of its own, not those of another that it stands for."""
+    return "_optimizer_step_pre_hooks" in getattr(optimizer, "__dict__", ())
 
 
 def parameters_of(optimizer: Optimizer) -> list[Tensor]:

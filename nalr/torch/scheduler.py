@@ -46,6 +46,9 @@ class NoiseAdaptiveLR(LRScheduler):
         sixteenth of any model.
     scaler : torch.amp.GradScaler, optional
         Needed only where gradients are unscaled *and* clipped.
+    process_group : ProcessGroup, optional
+        Of the processes that train copies of this model: all decide the same, and their own gradients are
+        rows. "auto" is all processes, if `torch.distributed` is in use; None is this one alone.
     rollback : bool
         Keep a copy of parameters and optimizer state (of `model`'s buffers too), and return to it after a
         blow-up.
@@ -101,6 +104,7 @@ class NoiseAdaptiveLR(LRScheduler):
         microbatch_size: int = 1,
         coordinates: int | None = None,
         scaler: Any = None,
+        process_group: Any = "auto",
         rollback: bool = False,
         rollback_device: Any = None,
         **settings: Any,
@@ -115,6 +119,7 @@ class NoiseAdaptiveLR(LRScheduler):
             microbatch_size=microbatch_size,
             coordinates=coordinates,
             scaler=scaler,
+            process_group=process_group,
             rollback=rollback,
             rollback_device=rollback_device,
             **settings,

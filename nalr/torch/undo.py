@@ -19,8 +19,8 @@ class FirstStep:
     needs the loss, can be made good after it. Memory: a copy of the parameters, for that one step.
     """
 
-    def __init__(self, parameters: Sequence[Tensor]) -> None:
-        self._parameters = parameters
+    def __init__(self) -> None:
+        self._parameters: Sequence[Tensor] = ()
         self._before: list[Tensor] | None = None
         self._moments: Moments | None = None
 
@@ -35,9 +35,9 @@ class FirstStep:
         assert self._moments is not None
         return self._moments
 
-    def wait(self, moments: Moments) -> None:
+    def wait(self, moments: Moments, parameters: Sequence[Tensor]) -> None:
         """Keep the sums of the first step and the parameters before it."""
-        self._moments = moments
+        self._moments, self._parameters = moments, parameters
         self._before = [p.detach().clone() for p in self._parameters]
 
     @torch.no_grad()
@@ -46,6 +46,7 @@ class FirstStep:
         if factor < 1.0 and self._before is not None:
             for parameter, before in zip(self._parameters, self._before, strict=True):
                 parameter.copy_(torch.lerp(before, parameter, factor))
+        self._parameters = ()
         self._before = self._moments = None
 
     def state_dict(self) -> dict[str, Any]:
@@ -54,12 +55,13 @@ class FirstStep:
         before = None if self._before is None else [b.clone() for b in self._before]
         return {"moments": moments, "before": before}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take the state of `state_dict` exactly."""
+    def load_state_dict(self, state: dict[str, Any], parameters: Sequence[Tensor]) -> None:
+        """Take the state of `state_dict` exactly, for these parameters."""
         moments, before = state["moments"], state["before"]
         self._moments = None if moments is None else Moments(*moments)
+        self._parameters = parameters if before is not None else ()
         self._before = (
             None
             if before is None
-            else [b.to(p.device, p.dtype) for b, p in zip(before, self._parameters, strict=True)]
+            else [b.to(p.device, p.dtype, copy=True) for b, p in zip(before, self._parameters, strict=True)]
         )

@@ -12,6 +12,7 @@ from nalr.history import History
 from nalr.noise_reading import NoiseReading
 from nalr.policies.base import Decision
 from nalr.torch.build import build
+from nalr.torch.engine import checked
 
 KEY = "nalr"
 """Our part of `state_dict()`, beside "state" and "param_groups"."""
@@ -84,12 +85,13 @@ class NoiseAdaptiveOptimizer(Optimizer):
         Any
             What the inner optimizer's step returns.
         """
-        self.engine.loss = loss
+        self.engine.loss = None if loss is None else checked(loss)
         self.engine.expects_losses = self.engine.expects_losses or loss is not None
         try:
             return self.inner.step() if closure is None else self.inner.step(closure)
         finally:
             self.engine.rates.restore()
+            self.engine.loss = None  # of a step that was left out
 
     # -- the inner optimizer's ----------------------------------------------------------------------
 
