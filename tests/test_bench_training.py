@@ -47,7 +47,7 @@ def result(variants, rounds):
 
 
 def test_json_is_all_that_is_printed_with_json(capsys, little):
-    assert main(["bench", "training", "--quick", "--json"]) == 0
+    assert main(["bench", "training", "--quick", "--json", "--threads", "1"]) == 0
     out, err = capsys.readouterr()
     found = json.loads(out)
     assert err == ""
@@ -59,7 +59,7 @@ def test_json_is_all_that_is_printed_with_json(capsys, little):
 
 
 def test_a_table_is_printed(capsys, little):
-    assert main(["bench", "training", "--only", "accumulation,memory", "--quick"]) == 0
+    assert main(["bench", "training", "--only", "accumulation,memory", "--quick", "--threads", "1"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
     assert "the same MLP, batch 8, AdamW, in 2 backwards" in out
@@ -68,7 +68,7 @@ def test_a_table_is_printed(capsys, little):
 
 
 def test_options_before_the_part_count_for_it(capsys, little):
-    assert main(["bench", "--json", "--quick", "training", "--only", "memory"]) == 0
+    assert main(["bench", "--json", "--quick", "training", "--only", "memory", "--threads", "1"]) == 0
     assert json.loads(capsys.readouterr().out)["results"] == []
 
 
@@ -105,7 +105,7 @@ def test_without_torch_the_extra_is_named(capsys, monkeypatch):
 def test_a_wrong_answer_ends_with_1_and_is_named(capsys, little, monkeypatch, json_too):
     right = oracles.total_variance
     monkeypatch.setattr(samples, "total_variance", lambda run, batch: 1.01 * right(run, batch))
-    assert main(["bench", "training", "--quick", "--only", "samples", *json_too]) == 1
+    assert main(["bench", "training", "--quick", "--only", "samples", "--threads", "1", *json_too]) == 1
     out, err = capsys.readouterr()
     assert "WRONG ANSWER: tr Σ beside forward and backward, MLP 12-16-5: tr Σ by norms" in (
         err if json_too else out
