@@ -68,8 +68,10 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("form", ["scheduler", "wrapper"])
+EACH = [("scheduler", case) for case in CASES] + [("wrapper", "plain"), ("wrapper", "rollback")]
+
+
+@pytest.mark.parametrize(("form", "case"), EACH)
 @pytest.mark.parametrize("name", ["adamw", "momentum"])
 def test_a_resumed_run_is_the_same_to_the_bit(name, form, case):
     def fresh() -> Run:

@@ -235,6 +235,18 @@ def test_measuring_every_fourth_step_decides_every_fourth():
     assert len({row[0] for row in seen.rates}) > 3
 
 
+def test_between_measured_steps_backwards_pass_unwatched():
+    training = Training(OPTIMIZERS["momentum"])
+    scheduler = nalr.torch.NoiseAdaptiveLR(training.optimizer, every=3)
+    watched = []
+    for step in range(12):
+        loss = training.backward(step, 2)
+        watched.append(scheduler.engine.measurement.backwards.sums().backwards)
+        training.optimizer.step()
+        scheduler.step(loss)
+    assert watched == [2, 0, 0] * 4 and scheduler.reading().source == "microbatches"
+
+
 def test_settings_pass_through():
     training = Training(OPTIMIZERS["sgd"])
     scheduler = nalr.torch.NoiseAdaptiveLR(training.optimizer, min_lr=0.009, max_lr=0.011, total_steps=50)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -16,6 +18,7 @@ NAMES = {torch.float32: "float32", torch.float64: "float64"}
 STEPS = 200
 
 
+@functools.cache
 def by_numpy(name: str, dtype: torch.dtype, microbatches: int) -> tuple[list[float], list[float]]:
     """Train with rates from rows and parameters as arrays; return rates and total variances."""
     training = Training(OPTIMIZERS[name], dtype)

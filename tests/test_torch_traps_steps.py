@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import io
+
 import pytest
 import torch
 
@@ -221,8 +224,11 @@ def test_what_is_no_optimizer_is_refused_with_a_sentence(form, optimizer, messag
 def test_what_leaves_no_whole_gradient_is_refused():
     sharded = torch.nn.Parameter(torch.ones(3))
     sharded.to_local = lambda: sharded
-    with pytest.raises(TypeError, match="must hold whole tensors, got a DTensor"):
-        nalr.torch.NoiseAdaptiveLR(torch.optim.SGD([sharded], lr=0.1))
+    flattened = torch.nn.Parameter(torch.ones(3))
+    flattened._fsdp_flattened = True
+    for parameter in (sharded, flattened):
+        with pytest.raises(TypeError, match="must hold whole tensors, got a DTensor"):
+            nalr.torch.NoiseAdaptiveLR(torch.optim.SGD([parameter], lr=0.1))
     phase = torch.nn.Parameter(torch.ones(3, dtype=torch.complex64))
     with pytest.raises(TypeError, match=r"real floating-point parameters, got one of torch.complex64"):
         nalr.torch.NoiseAdaptiveLR(torch.optim.SGD([phase], lr=0.1))
@@ -322,6 +328,15 @@ def test_gradients_may_be_missing_at_times():
     assert scheduler.reading().nonfinite == 0 and scheduler.lr > 0.0
 
 
+def test_a_step_without_any_gradient_takes_no_part():
+    training = Training(OPTIMIZERS["sgd"])
+    scheduler = nalr.torch.NoiseAdaptiveLR(training.optimizer)
+    training.run(5, scheduler)
+    training.optimizer.zero_grad()
+    training.optimizer.step()
+    assert len(scheduler.history) == scheduler.engine.steps == 5
+
+
 def test_a_frozen_parameter_is_left_alone():
     training = Training(OPTIMIZERS["sgd"])
     first = next(training.model.parameters())
@@ -389,7 +404,7 @@ def test_the_wrapper_is_the_optimizer():
     with pytest.raises(AttributeError):
         _ = wrapper.nonsense
     with pytest.raises(TypeError, match="cannot be pickled or copied; save its `state_dict"):
-        __import__("copy").deepcopy(wrapper)
+        copy.deepcopy(wrapper)
     wrapper.add_param_group({"params": [torch.nn.Parameter(torch.ones(1))]})
     assert len(inner.param_groups) == 2 and wrapper.detach() is inner
 
@@ -455,3 +470,20 @@ def test_a_run_that_blows_up_returns_and_recovers(name, poison):
     assert final[True] < fine
     if poison == "nan":
         assert final[False] != final[False]  # without a copy there is no way back
+
+
+# -- copies -----------------------------------------------------------------------------------------
+
+
+def test_copies_of_a_watched_model_and_optimizer_are_not_watched():
+    """As moving averages and snapshots of whole models are made."""
+    training = Training(OPTIMIZERS["adamw"])
+    scheduler = nalr.torch.NoiseAdaptiveLR(training.optimizer)
+    training.run(5, scheduler)
+    model, optimizer = copy.deepcopy((training.model, training.optimizer))
+    file = io.BytesIO()
+    torch.save(training.model, file)
+    model(torch.ones(2, 3)).sum().backward()
+    optimizer.step()
+    assert scheduler.engine.measurement.backwards.sums().backwards == 0 and len(scheduler.history) == 5
+    assert all(not p._backward_hooks for p in model.parameters())

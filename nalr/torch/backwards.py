@@ -80,6 +80,7 @@ class Backwards:
         reduced: bool = False,
     ) -> None:
         self._on_device, self._reduced = on_device, reduced
+        self.awake = True  # asleep, hooks return at once
         self._seen = {id(p): _Seen() for p in parameters}
         self._windows = {id(p): w for p, w in zip(parameters, windows, strict=True)}
         self._handles = []
@@ -110,7 +111,7 @@ class Backwards:
         It may not be: `autograd.grad` comes by here too. So it counts from `_after` on.
         """
         seen, gradient = self._seen[id(parameter)], parameter.grad
-        if contribution.is_sparse:
+        if not self.awake or contribution.is_sparse:
             return
         if seen.count and self._was_dropped(seen, parameter):
             self.clear()
@@ -140,7 +141,7 @@ class Backwards:
     @torch.no_grad()
     def _after(self, parameter: Tensor) -> None:
         gradient = parameter.grad
-        if gradient is not None and not gradient.is_sparse:
+        if self.awake and gradient is not None and not gradient.is_sparse:
             seen = self._seen[id(parameter)]
             seen.count += 1
             seen.squares, seen.total = seen.coming, seen.total_coming

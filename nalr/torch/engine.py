@@ -140,7 +140,10 @@ class Engine:
         check_gradients(parameters)
         if self.measurement.follow(parameters):
             self.adaptive.estimator.reset()  # what it knows is of other parameters
+        if all(parameter.grad is None for parameter in parameters):
+            return  # moves nothing
         self.steps += 1
+        self.measurement.wake(self.steps % self.every == 0)
         if (self.steps - 1) % self.every:
             self.measurement.clear()
             return
@@ -253,6 +256,7 @@ class Engine:
         self.adaptive.load_state_dict(state["controller"])
         self.measurement.load_state_dict(state["measurement"])
         self.steps, self.loss = state["steps"], state["loss"]
+        self.measurement.wake(self.steps % self.every == 0)
         self.expects_losses, self._pseudo_loss = state["expects_losses"], state["pseudo_loss"]
         self._first.load_state_dict(state["first"], self.measurement.path.parameters)
         if self.rollback is not None and rollback is not None:

@@ -137,6 +137,11 @@ class Measurement:
             self.backwards = self.backwards.of(parameters, self.path.windows)
         return True
 
+    def wake(self, awake: bool) -> None:
+        """Watch the backwards of the next step, or let them pass."""
+        if self.backwards is not None:
+            self.backwards.awake = awake
+
     def close(self) -> None:
         """Take every hook away."""
         if self.backwards is not None:

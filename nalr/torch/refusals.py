@@ -74,9 +74,9 @@ def parameters_of(optimizer: Optimizer) -> list[Tensor]:
                 "`optimizer` must step after the backward: this model's optimizers run inside it and leave "
                 "no gradient to measure. Do not apply them in the backward."
             )
-        if hasattr(parameter, "to_local"):
+        if hasattr(parameter, "to_local") or hasattr(parameter, "_fsdp_flattened"):
             raise TypeError(
-                "`optimizer` must hold whole tensors, got a DTensor (FSDP2 or tensor parallel), whose shards "
+                "`optimizer` must hold whole tensors, got a DTensor (FSDP or tensor parallel), whose shards "
                 "lie on other devices. Use DistributedDataParallel, or drive `update_policy` yourself."
             )
     return parameters

@@ -29,9 +29,9 @@ class NoiseAdaptiveLR(LRScheduler):
         Any; its learning rates are where the search starts, and may be wrong by powers of ten.
     noise : str
         Where the noise of the gradient is measured: "samples" (norms of every sample's gradient, from the
-        layers of `model`), "microbatches" (two backwards a step or more), "steps" (change from step to step;
-        high by the curvature's share), or "auto": the best that the run offers. `reading().source` tells
-        which.
+        layers of `model`), "microbatches" (two backwards a step or more, or the "ranks" of a data-parallel
+        run), "steps" (change from step to step; high by the curvature's share), or "auto": the best that the
+        run offers. `reading().source` tells which.
     model : torch.nn.Module, optional
         For `noise="samples"`; with "auto" samples are used if all parameters are covered.
     total_steps : int, optional
