@@ -1,4 +1,9 @@
-"""Other packages that measure noise while training, as their own manuals use them; each proves its answer."""
+"""Other packages that measure noise while training, as their own manuals use them; each proves its answer.
+
+To have them beside a torch that is to stay as it is: ``pip install --no-deps`` of backpack-for-pytorch,
+einops and unfoldNd; of cockpit-for-pytorch, json-tricks and seaborn; of adaptdl, autograd, portpicker, redis,
+requests and semver. Cockpit and AdaptDL need pkg_resources, which setuptools has before version 82.
+"""
 
 from __future__ import annotations
 
