@@ -247,6 +247,19 @@ def test_between_measured_steps_backwards_pass_unwatched():
     assert watched == [2, 0, 0] * 4 and scheduler.reading().source == "microbatches"
 
 
+def test_a_loss_given_twice_counts_once():
+    """Accelerate steps a scheduler as often as there are processes."""
+    once, twice = Training(OPTIMIZERS["adamw"]), Training(OPTIMIZERS["adamw"])
+    expected, scheduler = (nalr.torch.NoiseAdaptiveLR(t.optimizer) for t in (once, twice))
+    for step in range(40):
+        for training, each, times in ((once, expected, 1), (twice, scheduler, 2)):
+            loss = training.backward(step)
+            training.optimizer.step()
+            for _ in range(times):
+                each.step(loss)
+    assert same_bits(once.everything(), twice.everything()) and scheduler.lr == expected.lr
+
+
 def test_settings_pass_through():
     training = Training(OPTIMIZERS["sgd"])
     scheduler = nalr.torch.NoiseAdaptiveLR(training.optimizer, min_lr=0.009, max_lr=0.011, total_steps=50)

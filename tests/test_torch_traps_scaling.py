@@ -68,6 +68,29 @@ def test_scaled_training_decides_as_unscaled(kind, microbatches):
     assert len(set(plain)) > 10
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_scaler_steps_the_wrapper_too(kind):
+    rates = []
+    for scaler in (None, scaler_of()):
+        training = Training(KINDS[kind])
+        wrapper = nalr.torch.NoiseAdaptiveOptimizer(training.optimizer)
+        for step in range(40):
+            loss = training.backward(step, scaler=scaler)
+            if scaler is None:
+                wrapper.step(loss=loss)
+                continue
+            if step in (0, 9):  # left out, and made again
+                poisoned(training, scaler, step, 1)
+                scaler.step(wrapper, loss=torch.tensor(torch.nan))
+                scaler.update(SCALE)
+                loss = training.backward(step, scaler=scaler)
+            scaler.step(wrapper, loss=loss)
+            scaler.update()
+        rates.append(wrapper.history.to_numpy()["lr"])
+    np.testing.assert_allclose(rates[1], rates[0], rtol=1e3 * FLOAT32)
+    assert len(rates[1]) == 40 and not hasattr(wrapper, "found_inf")
+
+
 def test_naive_squares_of_scaled_gradients_are_off_by_the_square_of_the_scale():
     training, scaler, seen = Training(KINDS["sgd"]), scaler_of(), []
     for p in training.model.parameters():

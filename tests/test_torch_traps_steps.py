@@ -94,6 +94,8 @@ def test_a_closure_that_raises_leaves_the_users_rates():
 
     with pytest.raises(RuntimeError, match="no data"):
         wrapper.step(closure)
+    with pytest.raises(RuntimeError, match="no data"):
+        training.optimizer.step(closure)
     assert training.optimizer.param_groups[0]["lr"] == 0.01
     wrapper.step(loss=training.backward(40))
     assert len(wrapper.history) == 41
@@ -146,6 +148,7 @@ def test_a_step_that_raised_does_not_silence_the_next():
         with pytest.raises(RuntimeError, match="out of memory"):
             training.optimizer.step()
         scheduler.step(1.0)
+        assert training.optimizer.param_groups[0]["lr"] == 0.01  # before another schedule looks there
     training.optimizer.raises = False
     steps = scheduler.engine.steps
     training.run(5, scheduler, first=5)

@@ -98,7 +98,7 @@ class Engine:
         if self.rates.idle or self._left_out():
             self.measurement.clear()
             return None
-        args, kwargs, later = _with_closure(args, kwargs, self._after_closure)
+        args, kwargs, later = _with_closure(args, kwargs, self._after_closure, self.rates.restore)
         if not later:
             self._measure(self._take_loss())
         self.rates.multiply(self.factor)
@@ -118,6 +118,10 @@ class Engine:
         self._frame = None
         self._made = self._made or self._measured
         self.rates.restore()
+        if self._measured and self._first.made:
+            self._first.note(self.measurement.last_factor)
+            if not self._first.waiting:
+                self._shorten(1.0)
         if self._undo and self.rollback is not None:
             self._undo = False
             self._go_back()
@@ -149,8 +153,10 @@ class Engine:
             return
         known = None if loss is None else number(loss)
         moments, loss = self.measurement.take(self.optimizer, self.adaptive.forgetting, known)
+        if self.steps == 1:
+            self._first.keep(parameters)
         if loss is None and self.steps == 1:
-            self._first.wait(moments, parameters)
+            self._first.wait(moments)
             return
         if loss is None and self.expects_losses:
             self._warn(
@@ -184,6 +190,8 @@ class Engine:
         The very first step is made before any loss is known. Where that loss shows that it was too long, it
         is shortened now: a step is linear in its rate.
         """
+        if not self._within_a_step():
+            self.rates.restore()  # where the step raised
         made, self._made = self._made, False
         if loss is None:
             if self._first.waiting:
@@ -199,7 +207,12 @@ class Engine:
     def _settle_first(self, loss: Loss | None) -> None:
         """Decide on the first step, now that its loss has come or is known not to."""
         self._decide(self._first.moments, 0.0 if loss is None else self.measurement.mean(number(loss)))
-        self._first.shorten(min(self.factor, 1.0))
+        self._shorten(min(self.factor, 1.0))
+
+    def _shorten(self, factor: float) -> None:
+        """Take back what the first step promised too much, after a `factor` that was found already."""
+        promise = factor * self._first.promise
+        self._first.shorten(factor * self.adaptive.keep_of_first(promise, self._first_loss))
 
     def _go_back(self) -> None:
         """Return to the snapshot, with a tenth of its rate and a new path."""
@@ -305,14 +318,20 @@ def _frame_of_step() -> FrameType | None:
     return frame
 
 
-def _with_closure(args: Any, kwargs: Any, after: Callable[[Any], None]) -> tuple[Any, Any, bool]:
-    """Return the arguments of a step, a closure followed by `after`, and whether there is one."""
+def _with_closure(
+    args: Any, kwargs: Any, after: Callable[[Any], None], failed: Callable[[], None]
+) -> tuple[Any, Any, bool]:
+    """Return the arguments of a step, a closure followed by `after` or `failed`, and whether there is one."""
     closure = args[1] if len(args) > 1 else kwargs.get("closure")
     if not callable(closure):
         return args, kwargs, False
 
     def observed(*inner: Any, **named: Any) -> Any:
-        loss = closure(*inner, **named)
+        try:
+            loss = closure(*inner, **named)
+        except BaseException:
+            failed()  # the step ends here, and no hook will see it
+            raise
         after(loss)
         return loss
 
