@@ -163,7 +163,7 @@ def example(outer=1.0, momentum=True):
         linear, ours = METHODS[f"{optimizer} linear"], METHODS[f"nalr {optimizer}"]
         grid, bases = rates(linear), BASE_RATES[optimizer]
         for lr in grid:
-            losses = (1.0, 4.0) if lr == grid[6] else (5.0, math.inf) if lr == grid[12] else (8.0, 8.0)
+            losses = (1.0, 4.0) if lr == grid[4] else (5.0, math.inf) if lr == grid[10] else (8.0, 8.0)
             found |= {Key("transformer", linear.name, lr, s): result(x, 2 * x) for s, x in enumerate(losses)}
         for lr in bases:
             level = 2.0 * (outer if lr in (bases[0], bases[-1]) else 0.5)
@@ -273,10 +273,11 @@ class TestCommand:
         assert all(name in out for name in (*METHODS, *TASKS)) and len(PEERS) == 10
 
 
-def test_schedules_are_tuned_over_thirteen_rates_with_the_base_rates_among_them():
+def test_schedules_are_tuned_beyond_the_base_rates_and_over_them():
     for optimizer, bases in BASE_RATES.items():
         grid = rates(METHODS[f"{optimizer} cosine"])
-        assert len(grid) == 13 and set(bases) < set(grid) and list(grid) == sorted(grid)
+        assert len(grid) == 14 and set(bases) < set(grid) and list(grid) == sorted(grid)
+        assert grid[-1] == 10 * bases[-1]
     assert rates(METHODS["dog"]) == (None,) and rates(METHODS["nalr adamw"]) == BASE_RATES["adamw"]
 
 

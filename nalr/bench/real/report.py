@@ -16,7 +16,7 @@ from nalr.bench.real.verdict import FIGURE, shown, verdicts
 LEGEND = (
     "Final loss over that of the hand-tuned linear decay, geometric mean over seeds, from each base rate.",
     "The final loss, which is the score, is the mean loss over a fixed part of the training set, averaged",
-    "over the last 5 % of the steps. Tuned: at the best of 13 rates, in parentheses. Methods that take no",
+    "over the last 5 % of the steps. Tuned: at the best of 14 rates, in parentheses. Methods that take no",
     "base rate have the same number everywhere. Diverged: not finite, or 10 % above the first loss.",
 )
 ABOUT = """\
