@@ -268,6 +268,29 @@ class NoiseAdaptiveLR:
             raise ValueError(f"`lr` must be at least 0 and finite, got {lr!r}.")
         self._state.applied_lr = lr
 
+    def keep_of_first(self, promise: float, loss: float) -> float:
+        """Tell how much the first step promised, and return the share of it to keep.
+
+        For those who can take a part of a step back: no step may promise more of the loss than there is.
+
+        Parameters
+        ----------
+        promise : float
+            ⟨g, s⟩ of the first step s = x_before − x_now, and the gradient that it was made from.
+        loss : float
+            The loss that the gradient is of.
+
+        Returns
+        -------
+        float
+            In (0, 1]; the rate is that times the last one.
+        """
+        share = self.policy.keep_of_first(promise, loss)
+        if share < 1.0:
+            self._state.lr = min(max(share * self._last_lr(), self.min_lr), self.max_lr)
+            self._state.applied_lr *= share
+        return share
+
     def restart(self, lr: float) -> None:
         """Go on at `lr` from parameters that were put back to an earlier state of the run.
 

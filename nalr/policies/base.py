@@ -91,6 +91,10 @@ class Policy(ABC):
         """
         return lr if repeated == 1 else 0.5 * lr
 
+    def keep_of_first(self, promise: float, loss: float) -> float:
+        """Return the share to keep of the first step, which promised to lower this loss by `promise`."""
+        return 1.0
+
     def restart(self, lr: float) -> None:  # noqa: B027 - most rules have nothing to do
         """Go on at `lr` from parameters that were put back to an earlier state of the run."""
 

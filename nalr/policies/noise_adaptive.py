@@ -196,7 +196,13 @@ class NoiseAdaptive(Policy):
     def _deviation(self, floor: float) -> float:
         c = self.settings
         shrink = c.open_shrink if self._total_steps is None else c.planned_shrink
-        return self._signal.read(floor, c.floor_growth, shrink, c.most_floors)
+        growth = c.floor_growth if self._plain else c.floor_growth_other
+        return self._signal.read(floor, growth, shrink, c.most_floors)
+
+    @property
+    def _plain(self) -> bool:
+        """Whether steps are those of plain SGD, as far as can be told."""
+        return self._curvature.known or self._overlap.steps == 0.0
 
     def _changed(self) -> bool:
         """Whether the last steps say what the many before them did not, and the loss rose as well.
@@ -222,6 +228,19 @@ class NoiseAdaptive(Policy):
             return
         slow = self._signal.mean + c.anneal_floors * floor
         self._anneal.advance(self._total_steps - step, slow, floor, c.anneal_power, c.anneal_slow)
+
+    def keep_of_first(self, promise: float, loss: float) -> float:
+        """Return the share to keep of the first step: it may promise at most half of the loss.
+
+        `_start` guards plain SGD before the step. What others make of a gradient shows in the step alone: the
+        first one of Adam moves every parameter by the rate, however small the gradient.
+        """
+        limit = self.settings.first_gain * abs(loss)
+        if not 0.0 < limit < promise:
+            return 1.0
+        share = limit / promise
+        self._state.rate = max(share * self._state.rate, self._min_lr)
+        return share
 
     def _start(self, view: View, loss: float) -> Reason:
         """Answer the base rate, unless its step promises more than half of the loss."""
@@ -268,7 +287,8 @@ class NoiseAdaptive(Policy):
             s.ramping = False
             return Reason.HOLD
         speed = c.ramp * self._pace**c.ramp_pace
-        self._grow(speed / self._window * max(view.signal, c.ramp_floor), view)
+        least = c.ramp_floor if self._plain else c.ramp_floor_other
+        self._grow(speed / self._window * max(view.signal, least), view)
         if view.reach > c.room or self._overlapping(c.overlap_room):
             s.ramping = False
             return Reason.EDGE

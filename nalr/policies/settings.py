@@ -19,6 +19,8 @@ class NoiseAdaptiveSettings:
     of a loss that ends near zero. A constant added to the loss loosens this guard, and nothing else."""
     ramp: float = 1.0
     """Growth of log η over one window of the first search; a window has ten steps there."""
+    ramp_floor_other: float = 0.1
+    """The same with any other optimizer than plain SGD, which knows no edge that would end a search."""
     ramp_floor: float = 0.5
     """In a bump the signal says nothing, and in the first steps it is noise: search on at half speed."""
     ramp_pace: float = 0.5
@@ -47,6 +49,8 @@ class NoiseAdaptiveSettings:
     # The noise floor F: what of it is held against the rate. With a horizon the anneal will remove it.
     floor_growth: float = 0.5
     """Floors added to the signal before it counts as room to grow, …"""
+    floor_growth_other: float = 0.0
+    """The same with any other optimizer: their floors are less well known, …"""
     planned_shrink: float = 1.7
     """… before it counts against the rate, where the horizon is known, …"""
     open_shrink: float = 0.8

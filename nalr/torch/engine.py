@@ -119,7 +119,7 @@ class Engine:
         self._made = self._made or self._measured
         self.rates.restore()
         if self._measured and self._first.made:
-            self._first.note(self.measurement.last_factor)
+            self._first.note(self.measurement.last_factor * carried(optimizer))
             if not self._first.waiting:
                 self._shorten(1.0)
         if self._undo and self.rollback is not None:
@@ -154,7 +154,7 @@ class Engine:
         known = None if loss is None else number(loss)
         moments, loss = self.measurement.take(self.optimizer, self.adaptive.forgetting, known)
         if self.steps == 1:
-            self._first.keep(parameters)
+            self._first.keep(parameters, 0.0 if loss is None else loss)
         if loss is None and self.steps == 1:
             self._first.wait(moments)
             return
@@ -206,13 +206,15 @@ class Engine:
 
     def _settle_first(self, loss: Loss | None) -> None:
         """Decide on the first step, now that its loss has come or is known not to."""
-        self._decide(self._first.moments, 0.0 if loss is None else self.measurement.mean(number(loss)))
+        known = 0.0 if loss is None else self.measurement.mean(number(loss))
+        self._decide(self._first.moments, known)
+        self._first.loss = known
         self._shorten(min(self.factor, 1.0))
 
     def _shorten(self, factor: float) -> None:
         """Take back what the first step promised too much, after a `factor` that was found already."""
         promise = factor * self._first.promise
-        self._first.shorten(factor * self.adaptive.keep_of_first(promise, self._first_loss))
+        self._first.shorten(factor * self.adaptive.keep_of_first(promise, self._first.loss))
 
     def _go_back(self) -> None:
         """Return to the snapshot, with a tenth of its rate and a new path."""
@@ -283,6 +285,16 @@ class Engine:
         self._handles.clear()
         self.measurement.close()
         WATCHED.discard(self.optimizer)
+
+
+def carried(optimizer: Optimizer) -> float:
+    """Return how many times its first length a step of unchanging gradients grows to: 1/(1 − β)."""
+    gains = [
+        (1.0 - group.get("dampening", 0.0)) / (1.0 - group["momentum"])
+        for group in optimizer.param_groups
+        if 0.0 < group.get("momentum", 0.0) < 1.0
+    ]
+    return max(gains, default=1.0)
 
 
 def checked(loss: Any) -> Loss:

@@ -83,7 +83,7 @@ class Measurement:
         self.source = "none"
         self.clipped = False
         self._known = False  # whether there was a step before
-        self._last_factor = math.nan  # units of the gradient before
+        self.last_factor = math.nan  # units of the gradient before
         self._warned = False
 
     def take(self, optimizer: Any, forgetting: float, loss: float | None) -> tuple[Moments, float | None]:
@@ -132,7 +132,7 @@ class Measurement:
         if len(known) == len(parameters) and all(map(operator.is_, known, parameters)):
             return False
         self.path = self.path.of(parameters)
-        self._known, self._last_factor = False, math.nan
+        self._known, self.last_factor = False, math.nan
         if self.backwards is not None:
             self.backwards = self.backwards.of(parameters, self.path.windows)
         return True
@@ -203,10 +203,10 @@ class Measurement:
                 step_squared_norm=sums.step_squared_norm,
                 displacement_product=f * sums.displacement_product,
                 displacement_squared_norm=sums.displacement_squared_norm,
-                previous_product=f * self._last_factor * sums.previous_product,
+                previous_product=f * self.last_factor * sums.previous_product,
             )
         self._known = True
-        self._last_factor = f
+        self.last_factor = f
         return moments
 
     def _with_rows(self, moments: Moments, sums: StepSums, units: Units) -> Moments:
@@ -233,17 +233,17 @@ class Measurement:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state: the path, and how its last gradient was scaled."""
-        return {"path": self.path.state_dict(), "known": self._known, "last_factor": self._last_factor}
+        return {"path": self.path.state_dict(), "known": self._known, "last_factor": self.last_factor}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take the state of `state_dict` exactly."""
         self.path.load_state_dict(state["path"])
-        self._known, self._last_factor = state["known"], state["last_factor"]
+        self._known, self.last_factor = state["known"], state["last_factor"]
 
     def restart(self) -> None:
         """Begin a new path at the present parameters."""
         self.path.reset()
-        self._known, self._last_factor = False, math.nan
+        self._known, self.last_factor = False, math.nan
 
 
 def _units(step: float, backward: float) -> Units:

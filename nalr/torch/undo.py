@@ -1,4 +1,4 @@
-"""The very first step, made before any loss is known, and shortened when one is."""
+"""The very first step, shortened where it promised more than there is."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from nalr.moments import Moments
 
 
 class FirstStep:
-    """Keeps the parameters before the first step, until its loss has come.
+    """Keeps the parameters before the first step, until it has been made and its loss has come.
 
-    A step of any optimizer at rate η that is shortened by a factor is its step at that factor times η, weight
+    What an optimizer makes of a gradient shows in its first step: Adam's moves every parameter by the rate. A
+    step of any optimizer at rate η that is shortened by a factor is its step at that factor times η, weight
     decay included: the updates of all of them are linear in the rate. So the guard of the first step, which
     needs the loss, can be made good after it. Memory: a copy of the parameters, for that one step.
     """
@@ -23,6 +24,13 @@ class FirstStep:
         self._parameters: Sequence[Tensor] = ()
         self._before: list[Tensor] | None = None
         self._moments: Moments | None = None
+        self.loss = 0.0
+        self.promise = 0.0  # ⟨g, s⟩ of the step
+
+    @property
+    def made(self) -> bool:
+        """Whether there is a first step to judge."""
+        return self._before is not None
 
     @property
     def waiting(self) -> bool:
@@ -35,10 +43,25 @@ class FirstStep:
         assert self._moments is not None
         return self._moments
 
-    def wait(self, moments: Moments, parameters: Sequence[Tensor]) -> None:
-        """Keep the sums of the first step and the parameters before it."""
-        self._moments, self._parameters = moments, parameters
-        self._before = [p.detach().clone() for p in self._parameters]
+    def keep(self, parameters: Sequence[Tensor], loss: float) -> None:
+        """Keep the parameters before the first step, and the loss that it is to lower; 0 if not known yet."""
+        self._parameters, self.loss = parameters, loss
+        self._before = [p.detach().clone() for p in parameters]
+
+    def wait(self, moments: Moments) -> None:
+        """Keep the sums of the first step until its loss comes."""
+        self._moments = moments
+
+    @torch.no_grad()
+    def note(self, factor: float) -> None:
+        """Work out what the step just made promised, by gradients times `factor`."""
+        assert self._before is not None
+        products = [
+            torch.sum(p.grad * (before - p)).double()
+            for p, before in zip(self._parameters, self._before, strict=True)
+            if p.grad is not None
+        ]
+        self.promise = factor * float(sum(product.cpu() for product in products))
 
     @torch.no_grad()
     def shorten(self, factor: float) -> None:
@@ -53,11 +76,11 @@ class FirstStep:
         """Return what is kept; None twice for all but the moment between the first step and its loss."""
         moments = None if self._moments is None else list(self._moments)
         before = None if self._before is None else [b.clone() for b in self._before]
-        return {"moments": moments, "before": before}
+        return {"moments": moments, "before": before, "promise": self.promise}
 
     def load_state_dict(self, state: dict[str, Any], parameters: Sequence[Tensor]) -> None:
         """Take the state of `state_dict` exactly, for these parameters."""
-        moments, before = state["moments"], state["before"]
+        moments, before, self.promise = state["moments"], state["before"], state["promise"]
         self._moments = None if moments is None else Moments(*moments)
         self._parameters = parameters if before is not None else ()
         self._before = (
