@@ -222,3 +222,21 @@ def test_sampled_coordinates_estimate_the_sums_of_all(microbatches):
         found.append(wrapper.engine.adaptive.estimator.reading().total_variance)
     # sqrt(2/8000) of squares alone, as far again for their different sizes from unit to unit
     assert found[1] == pytest.approx(found[0], rel=8 * np.sqrt(2 / 8000))
+
+
+def test_clipping_that_begins_late_is_known_from_its_second_step_on():
+    """Nobody reads gradients twice for a clipping that may never come; the first one is taken as it is."""
+    training = Training(OPTIMIZERS["adamw"])
+    scheduler = nalr.torch.NoiseAdaptiveLR(training.optimizer)
+    clipped, norms = [], []
+    for step in range(12):
+        loss = training.backward(step)
+        norms.append(sum(float(p.grad.double().square().sum()) for p in training.model.parameters()))
+        if step >= 6:
+            torch.nn.utils.clip_grad_norm_(training.model.parameters(), 0.01)
+        training.optimizer.step()
+        scheduler.step(loss)
+        clipped.append(scheduler.engine.measurement.clipped)
+    assert clipped == [False] * 7 + [True] * 5
+    factor = scheduler.engine.measurement.last_factor
+    assert factor == pytest.approx(norms[-1] ** 0.5 / 0.01, rel=1e-3)

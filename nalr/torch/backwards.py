@@ -25,7 +25,8 @@ class BackwardSums(NamedTuple):
     squares : float
         Σ |cᵢ|² of their own gradients cᵢ; only known for two or more.
     squared_norm : float
-        |Σ cᵢ|² of what they left in `.grad`: before any clipping or unscaling.
+        |Σ cᵢ|² of what they left in `.grad`: before any clipping or unscaling; nan where nobody watched,
+        because none came in the step before.
     total : float
         Sum of the values of Σ cᵢ, which tells what a reduction over ranks made of it; nan with one rank.
     """
@@ -39,7 +40,7 @@ class BackwardSums(NamedTuple):
 class _Seen:
     """One parameter's part."""
 
-    __slots__ = ("coming", "count", "left", "squares", "total", "total_coming", "version")
+    __slots__ = ("coming", "count", "first", "left", "squares", "total", "total_coming", "version")
 
     def __init__(self) -> None:
         self.count = 0  # backwards since the last step
@@ -49,6 +50,7 @@ class _Seen:
         self.total: Norm = 0.0  # sum of the values of all contributions; among ranks only
         self.total_coming: Norm = 0.0
         self.version = 0  # of the memory of grad then
+        self.first: Tensor | None = None  # the first value of grad then
 
     def clear(self) -> None:
         self.count = 0
@@ -58,8 +60,10 @@ class _Seen:
 class Backwards:
     """Hooks on parameters that watch gradients come in; they change nothing and keep no gradient.
 
-    The first backward's gradient is looked at when the second comes, where it still lies in `.grad`: a step
-    of one backward pays for one read of the window only.
+    The first backward's gradient is looked at when the second comes, where it still lies in `.grad`. What
+    backwards leave is only looked at once a gradient was changed before its step, as clipping and unscaling
+    do; the smallest parameter is witness to that. So a step of one backward pays for two calls a parameter,
+    and hardly for a read.
 
     Parameters
     ----------
@@ -81,6 +85,10 @@ class Backwards:
     ) -> None:
         self._on_device, self._reduced = on_device, reduced
         self.awake = True  # asleep, hooks return at once
+        self.watching = True  # whether what backwards leave is measured, to tell clipping from none
+        self._parameters = list(parameters)
+        trained = (p for p in parameters if p.requires_grad)
+        self._witness = min(trained, key=lambda p: p.numel(), default=None)
         self._seen = {id(p): _Seen() for p in parameters}
         self._windows = {id(p): w for p, w in zip(parameters, windows, strict=True)}
         self._handles = []
@@ -104,15 +112,18 @@ class Backwards:
         by_kernel = parameter.device.type == "cpu" if self._on_device is None else not self._on_device
         return sampled_norm(values, parameter, self._windows[id(parameter)], by_kernel)
 
-    @torch.no_grad()
     def _before(self, parameter: Tensor, contribution: Tensor) -> None:
         """Look at a gradient that is about to be added to `parameter.grad`.
 
         It may not be: `autograd.grad` comes by here too. So it counts from `_after` on.
         """
-        seen, gradient = self._seen[id(parameter)], parameter.grad
-        if not self.awake or contribution.is_sparse:
-            return
+        seen = self._seen[id(parameter)]
+        if (seen.count or self._reduced) and self.awake and not contribution.is_sparse:
+            with torch.no_grad():
+                self._add(seen, parameter, contribution)
+
+    def _add(self, seen: _Seen, parameter: Tensor, contribution: Tensor) -> None:
+        gradient = parameter.grad
         if seen.count and self._was_dropped(seen, parameter):
             self.clear()
         if self._reduced:
@@ -138,23 +149,47 @@ class Backwards:
             return False
         return not self._reduced or float(self._norm(gradient, parameter)) == 0.0
 
-    @torch.no_grad()
     def _after(self, parameter: Tensor) -> None:
         gradient = parameter.grad
         if self.awake and gradient is not None and not gradient.is_sparse:
             seen = self._seen[id(parameter)]
             seen.count += 1
             seen.squares, seen.total = seen.coming, seen.total_coming
-            seen.left, seen.version = self._norm(gradient, parameter), gradient._version
+            seen.version = gradient._version
+            if parameter is self._witness:
+                seen.first = _first(gradient)
+            if self.watching:
+                with torch.no_grad():
+                    seen.left = self._norm(gradient, parameter)
 
     def sums(self) -> BackwardSums:
         """Return the sums of the backwards since the last `clear`."""
-        parts = [seen for seen in self._seen.values() if seen.count]
-        count = max((seen.count for seen in parts), default=0)
+        parts = [(p, self._seen[id(p)]) for p in self._parameters if self._seen[id(p)].count]
+        count = max((seen.count for _, seen in parts), default=0)
+        watched, changed = self.watching, self._changed()
+        self.watching = changed or self._reduced
+        left = _total([seen.left for _, seen in parts]) if watched else math.nan
+        if count < 2 and not self._reduced:
+            return BackwardSums(count, left, left)
+        if not watched and not changed:
+            for parameter, seen in parts:
+                seen.left = self._norm(parameter.grad, parameter) if parameter.grad is not None else 0.0
         known = 0 if self._reduced else 1
-        squares = _total([seen.squares if seen.count > known else seen.left for seen in parts])
-        total = _total([seen.total for seen in parts]) if self._reduced else math.nan
-        return BackwardSums(count, squares, _total([seen.left for seen in parts]), total)
+        squares = _total([seen.squares if seen.count > known else seen.left for _, seen in parts])
+        total = _total([seen.total for _, seen in parts]) if self._reduced else math.nan
+        return BackwardSums(count, squares, left, total)
+
+    def _changed(self) -> bool:
+        """Whether gradients are no longer what the latest backward left, or nothing tells.
+
+        Versions do not: unscaling leaves them as they were.
+        """
+        witness = self._witness
+        if witness is None or witness.grad is None or not self._seen[id(witness)].count:
+            return True
+        before = self._seen[id(witness)].first
+        assert before is not None
+        return float(before) == 0.0 or float(_first(witness.grad)) != float(before)
 
     def clear(self) -> None:
         """Begin a new step."""
@@ -166,6 +201,11 @@ class Backwards:
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
+
+
+def _first(gradient: Tensor) -> Tensor:
+    """Return a copy of the first value, where it is."""
+    return gradient.detach()[(0,) * gradient.dim()].clone()
 
 
 def _hook_after(parameter: Tensor, hook: Callable[[Tensor], None]) -> Any:

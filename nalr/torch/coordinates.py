@@ -7,11 +7,12 @@ from typing import NamedTuple
 BLOCK = 256
 """Neighbouring values that are read together: 1 kB of float32, whole lines of memory."""
 
-WHOLE = 1 << 18
-"""Parameters up to which all are read. The pass over them is then far below a millisecond, and the signal of
-a sample is weaker by the root of its share: with 10³ parameters a sixteenth of them told too little."""
+WHOLE = 1 << 15
+"""Parameters up to which all are read. Beyond, a sample does: a small transformer of 81 504 ended within 1 %
+of the same loss with a quarter of them, and within 2 % with a twelfth. The signal is weaker by the root of
+the share; of 10³ parameters a sixteenth told too little."""
 
-MOST = 16
+MOST = 64
 """At least one block of so many is read of any model: the pass is then some tenths of a percent of a step."""
 
 SMALL = 4096

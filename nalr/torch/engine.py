@@ -21,7 +21,7 @@ from nalr.policies.base import Decision
 from nalr.torch.measurement import Measurement
 from nalr.torch.portable import portable, restored
 from nalr.torch.rates import Rates
-from nalr.torch.refusals import WATCHED, check_gradients, parameters_of
+from nalr.torch.refusals import WATCHED, check_gradients, listed, parameters_of
 from nalr.torch.rollback import Rollback
 from nalr.torch.undo import FirstStep
 
@@ -140,9 +140,10 @@ class Engine:
         self._measured = True
         if self._first.waiting:  # no loss came after the first step
             self._settle_first(None)
-        parameters = parameters_of(self.optimizer)
+        parameters = listed(self.optimizer)
         check_gradients(parameters)
-        if self.measurement.follow(parameters):
+        if not self.measurement.knows(parameters):
+            self.measurement.follow(parameters_of(self.optimizer))
             self.adaptive.estimator.reset()  # what it knows is of other parameters
         if all(parameter.grad is None for parameter in parameters):
             return  # moves nothing

@@ -126,16 +126,17 @@ class Measurement:
         totals = [sampled_total(p.grad, p, window) for p, window in pairs if p.grad is not None]
         return float(torch.stack([t.to(totals[0].device) for t in totals]).sum()) if totals else 0.0
 
-    def follow(self, parameters: list[Tensor]) -> bool:
-        """Begin a new path, and new hooks, if these are not the parameters of before; return whether."""
+    def knows(self, parameters: list[Tensor]) -> bool:
+        """Whether these are the parameters of before."""
         known = self.path.parameters
-        if len(known) == len(parameters) and all(map(operator.is_, known, parameters)):
-            return False
+        return len(known) == len(parameters) and all(map(operator.is_, known, parameters))
+
+    def follow(self, parameters: list[Tensor]) -> None:
+        """Begin a new path, and new hooks, for these parameters."""
         self.path = self.path.of(parameters)
         self._known, self.last_factor = False, math.nan
         if self.backwards is not None:
             self.backwards = self.backwards.of(parameters, self.path.windows)
-        return True
 
     def wake(self, awake: bool) -> None:
         """Watch the backwards of the next step, or let them pass."""
@@ -162,10 +163,10 @@ class Measurement:
         fused = getattr(optimizer, "grad_scale", None)
         if fused is not None:  # the optimizer will unscale by itself
             return Units(1.0 / float(fused), 1.0 / float(fused))
-        if seen is None or not seen.squared_norm > 0.0 or not squared_norm > 0.0:
+        if seen is None or seen.squared_norm <= 0.0 or not squared_norm > 0.0:
             return Units()
         scale = self._scale()
-        ratio = math.sqrt(seen.squared_norm / squared_norm)
+        ratio = 1.0 if math.isnan(seen.squared_norm) else math.sqrt(seen.squared_norm / squared_norm)
         if not math.isfinite(ratio):
             return Units()
         if scale is not None:
@@ -233,12 +234,19 @@ class Measurement:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state: the path, and how its last gradient was scaled."""
-        return {"path": self.path.state_dict(), "known": self._known, "last_factor": self.last_factor}
+        return {
+            "path": self.path.state_dict(),
+            "known": self._known,
+            "last_factor": self.last_factor,
+            "watching": self.backwards is not None and self.backwards.watching,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take the state of `state_dict` exactly."""
         self.path.load_state_dict(state["path"])
         self._known, self.last_factor = state["known"], state["last_factor"]
+        if self.backwards is not None:
+            self.backwards.watching = state["watching"]
 
     def restart(self) -> None:
         """Begin a new path at the present parameters."""

@@ -6,12 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from nalr import kernels
 from nalr.torch.coordinates import Window, windows
-from nalr.torch.memory import as_numpy, flat
+from nalr.torch.memory import Array, as_numpy, flat
 
 DECAY = 0.95
 """Memory of the running mean of the parameters, as in `nalr.path.Path`."""
@@ -162,14 +163,23 @@ class _KernelTrack(_Track):
     def __init__(self, parameter: Tensor, window: Window) -> None:
         super().__init__(parameter, window)
         self._rows = tuple(self.values.numpy())
+        self._seen = -1  # address of the parameter's memory when …
+        self._here = np.empty(0)  # … this view of it was made
 
     def advance(self, keep: float) -> tuple[float, ...]:
-        place, gradient = as_numpy(self._place()), as_numpy(self._gradient())
+        place, gradient = self._view(), as_numpy(self._gradient())
         window = self.window
         sums: tuple[float, ...] = kernels.sample.advance_sample(
             *self._rows, place, gradient, window.stride, window.block, keep, DECAY
         )
         return sums
+
+    def _view(self) -> Array:
+        """Return the parameter's own memory; a view costs microseconds, and the memory rarely moves."""
+        address = self.parameter.data_ptr()
+        if address != self._seen:
+            self._seen, self._here = address, as_numpy(self._place())
+        return self._here
 
 
 class _DeviceTrack(_Track):

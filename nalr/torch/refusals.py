@@ -53,6 +53,11 @@ def _has_hooks(optimizer: Any) -> bool:
     return "_optimizer_step_pre_hooks" in getattr(optimizer, "__dict__", ())
 
 
+def listed(optimizer: Optimizer) -> list[Tensor]:
+    """Return the parameters of all groups."""
+    return [p for group in optimizer.param_groups for p in group["params"]]
+
+
 def parameters_of(optimizer: Optimizer) -> list[Tensor]:
     """Return the parameters of all groups, each checked.
 
@@ -62,7 +67,7 @@ def parameters_of(optimizer: Optimizer) -> list[Tensor]:
         For complex parameters, DTensors (FSDP2, tensor parallel), and where an optimizer runs in the
         backward.
     """
-    parameters: list[Tensor] = [p for group in optimizer.param_groups for p in group["params"]]
+    parameters = listed(optimizer)
     for parameter in parameters:
         if not parameter.is_floating_point():
             raise TypeError(
