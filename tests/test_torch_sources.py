@@ -194,7 +194,7 @@ def test_uncovered_parameters_are_named_and_auto_goes_without():
     training = Training(OPTIMIZERS["sgd"])
     training.model.scale = torch.nn.Parameter(torch.ones(3))
     training.optimizer.add_param_group({"params": [training.model.scale]})
-    with pytest.warns(nalr.NoiseWarning, match="do not cover scale; noise is that of the others"):
+    with pytest.warns(nalr.NoiseWarning, match=r"do not cover scale \(.*\)\. Noise is that of the other"):
         nalr.torch.NoiseAdaptiveLR(training.optimizer, noise="samples", model=training.model).detach()
     scheduler = nalr.torch.NoiseAdaptiveLR(training.optimizer, model=training.model)
     training.run(5, scheduler)
@@ -240,3 +240,32 @@ def test_clipping_that_begins_late_is_known_from_its_second_step_on():
     assert clipped == [False] * 7 + [True] * 5
     factor = scheduler.engine.measurement.last_factor
     assert factor == pytest.approx(norms[-1] ** 0.5 / 0.01, rel=1e-3)
+
+
+def test_auto_takes_samples_where_they_cover_the_model_and_leaves_them_where_they_do_not():
+    from torch import nn
+
+    class Tabled(nn.Module):
+        """A table read by a range: it shows in the first pass alone that its rows are no samples."""
+
+        def __init__(self):
+            super().__init__()
+            self.places, self.out = nn.Embedding(3, 4), nn.Linear(4, 1)
+
+        def forward(self, inputs):
+            return self.out(self.places(torch.arange(3)) + inputs[:, :, None]).mean((1, 2))[:, None]
+
+    models = {
+        "samples": nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1)),
+        "steps": nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 1)),
+    }
+    for source, model in (*models.items(), ("steps", Tabled())):
+        optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+        scheduler = nalr.torch.NoiseAdaptiveLR(optimizer, model=model)
+        for _ in range(6):
+            optimizer.zero_grad()
+            loss = model(torch.randn(8, 3)).square().mean()
+            loss.backward()
+            optimizer.step()
+            scheduler.step(loss)
+        assert scheduler.reading().source == source, model

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch.nn import Module
 from torch.optim import Optimizer
 
 from nalr import _checks, controller
-from nalr._checks import NoiseWarning
 from nalr.torch.backwards import Backwards
 from nalr.torch.engine import Engine
 from nalr.torch.measurement import Measurement
@@ -18,10 +16,8 @@ from nalr.torch.ranks import ranks_of
 from nalr.torch.rates import Rates
 from nalr.torch.refusals import checked_optimizer, parameters_of
 from nalr.torch.rollback import Rollback
+from nalr.torch.samples import SampleSource
 from nalr.torch.snapshot import Snapshot
-
-if TYPE_CHECKING:
-    from nalr.torch.ghost import SampleNorms
 
 NOISE = ("auto", "samples", "microbatches", "steps")
 
@@ -62,33 +58,15 @@ def build(
     ranks = ranks_of(process_group, parameters)
     reduced = ranks is not None
     backwards = None if noise == "steps" else Backwards(parameters, path.windows, on_device, reduced)
+    wished = model is not None and noise in ("auto", "samples")
+    samples = SampleSource(model, optional=noise == "auto") if wished else None  # type: ignore[arg-type]
     measurement = Measurement(
         path,
         backwards,
-        _samples(noise, model),
+        samples,
         microbatch_size,
         scaler,
         ranks,
     )
     keeper = Rollback(Snapshot(seen, model, rollback_device)) if rollback else None
     return Engine(seen, adaptive, measurement, rates, every, keeper)
-
-
-def _samples(noise: str, model: Module | None) -> SampleNorms | None:
-    """Return the norms of samples where wished, or where `auto` can have them for every parameter."""
-    if model is None or noise not in ("auto", "samples"):
-        return None
-    from nalr.torch.ghost import SampleNorms
-
-    samples = SampleNorms(model)
-    if not samples.uncovered:
-        return samples
-    if noise == "auto":
-        samples.close()
-        return None
-    warnings.warn(
-        f"Norms of samples do not cover {', '.join(samples.uncovered)}; noise is that of the others.",
-        NoiseWarning,
-        stacklevel=4,
-    )
-    return samples

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import operator
 import warnings
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -18,7 +17,7 @@ from nalr.torch.path import PathSums, TensorPath, sampled_total
 from nalr.torch.ranks import Ranks, SampleTotals, StepSums
 
 if TYPE_CHECKING:
-    from nalr.torch.ghost import SampleNorms
+    from nalr.torch.samples import SampleSource
 
 EQUAL = 1e-5
 """Relative difference of norms below which nobody changed the gradient: a few float32 roundings."""
@@ -54,7 +53,7 @@ class Measurement:
         Of the optimizer's parameters.
     backwards : Backwards or None
         Hooks that see each backward; None measures from step to step alone.
-    samples : SampleNorms or None
+    samples : SampleSource or None
         Norms of every sample's gradient.
     microbatch_size : int
         Samples that one backward's loss is the mean of.
@@ -73,7 +72,7 @@ class Measurement:
         self,
         path: TensorPath,
         backwards: Backwards | None,
-        samples: SampleNorms | None,
+        samples: SampleSource | None,
         microbatch_size: int,
         scaler: Any = None,
         ranks: Ranks | None = None,
@@ -111,12 +110,8 @@ class Measurement:
     def _sums(self, forgetting: float, loss: float | None) -> StepSums:
         """Return this process's own sums."""
         seen = self.backwards.sums() if self.backwards is not None else None
-        samples = None
-        if self.samples is not None and seen is not None and (drawn := self.samples.collect()) is not None:
-            norms = drawn.squared_norms.to(torch.float64)
-            squares = float(norms.sum()) * max(seen.backwards, 1) ** 2
-            covered = _squared_norm(self.samples.covered_parameters())
-            samples = SampleTotals(norms.numel(), squares, covered)
+        asked = self.samples is not None and seen is not None
+        samples = self.samples.collect(seen.backwards) if asked else None  # type: ignore[union-attr]
         total = math.nan if self.ranks is None else self._total()
         return StepSums(self.path.advance(forgetting), total, seen, samples, loss)
 
@@ -258,12 +253,3 @@ def _units(step: float, backward: float) -> Units:
     """Return units, taking roundings for no change."""
     clipped = step / backward > 1.0 + EQUAL
     return Units(step if clipped else backward, backward, clipped)
-
-
-def _squared_norm(parameters: Sequence[Tensor]) -> float:
-    """Return |g|² over whole gradients, summed where they are."""
-    gradients = [p.grad.detach() for p in parameters if p.grad is not None]
-    if not gradients:
-        return 0.0
-    norms = torch.stack([n.to(gradients[0].device) for n in torch._foreach_norm(gradients)])
-    return float(torch.sum(norms.double() ** 2))
