@@ -52,7 +52,7 @@ def test_json_is_all_that_is_printed_with_json(capsys, little):
     found = json.loads(out)
     assert err == ""
     assert [row["study"] for row in found["results"]] == ["mlp", "accumulation", "transformer", "samples"]
-    assert [fact["group"] for fact in found["facts"]] == ["memory", "memory"]
+    assert [fact["group"] for fact in found["facts"]] == ["memory"] * 2 + ["sampling"] * 3
     for row in found["results"]:
         assert row["variants"][PLAIN]["ratio"]["median"] == 1.0
     assert found["wrong"] == []

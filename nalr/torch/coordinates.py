@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-BLOCK = 256
-"""Neighbouring values that are read together: 1 kB of float32, whole lines of memory."""
+BLOCK = 16
+"""Neighbouring values that are read together from a sampled tensor: 64 bytes of float32, a line of memory.
+Not more, since neighbours are alike: with 256, four rows of an embedding, the signal was three times as noisy
+(``nalr bench training --only sampling``)."""
+
+RUN = 256
+"""Values that are summed in float32 before they join a sum in float64, where a tensor is read whole."""
 
 WHOLE = 1 << 15
 """Parameters up to which all are read. Beyond, a sample does: a small transformer of 81 504 ended within 1 %
@@ -58,6 +63,6 @@ def windows(sizes: list[int], coordinates: int | None = None) -> list[Window]:
 
 def _window(size: int, every: int) -> Window:
     if every == 1 or size <= max(SMALL, every * BLOCK):
-        return Window(size, size, BLOCK, BLOCK)
+        return Window(size, size, RUN, RUN)
     stride = every * BLOCK
     return Window(size, size // stride * BLOCK, stride, BLOCK)

@@ -17,9 +17,11 @@ from nalr.bench.training.memory import memory
 from nalr.bench.training.options import STUDIES
 from nalr.bench.training.plan import plan
 from nalr.bench.training.report import Report, render
+from nalr.bench.training.sampling import STEPS, sampling
 from nalr.bench.training.study import Result, Study
 
 FAILED, REFUSED = 1, 2
+QUICK_SAMPLING = 60
 
 
 def run(options: argparse.Namespace) -> int:
@@ -54,6 +56,8 @@ def bench(options: argparse.Namespace) -> Report:
             _measure(study, effort, report)
         if chosen.memory is not None:
             report.facts.extend(memory(chosen.memory))
+        if chosen.sampling:
+            report.facts.extend(sampling(QUICK_SAMPLING if options.quick else STEPS))
     return report
 
 

@@ -12,6 +12,7 @@ STUDIES = {
     "transformer": "a step of a transformer",
     "samples": "tr Σ of the samples beside a backward",
     "memory": "memory beside the parameters",
+    "sampling": "noise of the signal from a sample of the coordinates",
 }
 """What `--only` can name, in the order in which it is run."""
 

@@ -42,6 +42,7 @@ class Plan:
 
     studies: list[Study]
     memory: Setup | None
+    sampling: bool = False
     left_out: list[str] = field(default_factory=list)
 
 
@@ -71,7 +72,12 @@ def plan(quick: bool = False, only: Sequence[str] | None = None, sizes: Sizes | 
     left_out = (
         ["Cockpit: takes seconds a step, which --quick leaves out"] if quick and "mlp" in chosen else []
     )
-    return Plan([s for s in studies if s.name in chosen], setup if "memory" in chosen else None, left_out)
+    return Plan(
+        [s for s in studies if s.name in chosen],
+        setup if "memory" in chosen else None,
+        "sampling" in chosen,
+        left_out,
+    )
 
 
 def _mlp(sizes: Sizes) -> Setup:
