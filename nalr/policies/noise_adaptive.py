@@ -227,7 +227,8 @@ class NoiseAdaptive(Policy):
         ):
             return
         slow = self._signal.mean + c.anneal_floors * floor
-        self._anneal.advance(self._total_steps - step, slow, floor, c.anneal_power, c.anneal_slow)
+        floors = c.anneal_slow if self._plain else c.anneal_slow_other
+        self._anneal.advance(self._total_steps - step, slow, floor, c.anneal_power, floors)
 
     def keep_of_first(self, promise: float, loss: float) -> float:
         """Return the share to keep of the first step: it may promise at most half of the loss.

@@ -49,7 +49,7 @@ class NoiseAdaptiveSettings:
     # The noise floor F: what of it is held against the rate. With a horizon the anneal will remove it.
     floor_growth: float = 0.5
     """Floors added to the signal before it counts as room to grow, …"""
-    floor_growth_other: float = 0.0
+    floor_growth_other: float = 0.25
     """The same with any other optimizer: their floors are less well known, …"""
     planned_shrink: float = 1.7
     """… before it counts against the rate, where the horizon is known, …"""
@@ -138,6 +138,8 @@ class NoiseAdaptiveSettings:
     """With nothing but noise left the rate falls as (1 − t/T)³ from wherever it is; …"""
     anneal_slow: float = 4.0
     """… a slow gain of this many floors halves the speed of that fall: what still descends can wait."""
+    anneal_slow_other: float = 1.0
+    """The same with any other optimizer: their floors come out too high by as much."""
     anneal_floors: float = 1.2
     """Floors added to the signal for the slow gain, since fast directions take off one to two."""
     anneal_forced: float = 0.1
