@@ -96,7 +96,7 @@ def _steps() -> list[Step]:
     for count in COUNTS:
         bits = (random.normal(size=(count, 8)).astype(np.float32).view(np.uint32) >> 16).astype(np.int16)
         steps += [_Call(_take_bits, rows) for rows in (bits, np.asfortranarray(bits), _read_only(bits))]
-    return [*steps, _smooth, _probe, _read]
+    return [*steps, _sample, _smooth, _probe, _read]
 
 
 class _Call:
@@ -170,6 +170,21 @@ def _take_bits(rows: Any) -> None:
     path = Path()
     path.measure(whole, 0.1, None, 0.0)
     path.measure(whole, 0.1, single, 0.0)
+
+
+def _sample() -> None:
+    """Take in the parameters of `nalr.torch` in every type; without torch, which need not be there."""
+    import numpy as np
+
+    from nalr import kernels
+
+    # Float32 stands for a gradient that is not there.
+    pairs = (("f8", "f8"), ("f8", "f4"), ("f4", "f4"), ("i2", "i2"), ("i2", "f4"), ("u2", "u2"), ("u2", "f4"))
+    for params, gradient in pairs:
+        track = np.zeros((4, 8), "f8" if params == "f8" else "f4")
+        values = np.zeros(8, params), np.zeros(8, gradient)
+        kernels.sample.advance_sample(*track, *values, 4, 4, 1.0, 0.5)
+        kernels.sample.sample_norm(values[1], 4, 4, 8)
 
 
 def _smooth() -> None:

@@ -36,6 +36,16 @@ for dtype in (np.float16, np.float32, np.float64):
 for settings in ({}, {"window": 7}, {"cutoff": 0.2, "order": 3}):
     smoother = nalr.LossSmoother(**settings)
     smoother.smooth(np.ones(100, np.float32)), [smoother.update(1.0) for _ in range(1000)], smoother.reading()
+import torch, nalr.torch
+for dtype in (torch.float32, torch.float64, torch.bfloat16, torch.float16):
+    weight, frozen = (torch.nn.Parameter(torch.ones(n, dtype=dtype)) for n in (300, 3))
+    optimizer = torch.optim.SGD([weight, frozen], lr=1e-3)
+    scheduler = nalr.torch.NoiseAdaptiveLR(optimizer)
+    for _ in range(3):
+        optimizer.zero_grad()
+        loss = (weight * weight).sum()
+        loss.backward(), (0.5 * (weight * weight).sum()).backward()
+        optimizer.step(), scheduler.step(loss)
 from nalr.warmup import compiled_functions
 print({k.__name__: dict(k.stats.cache_misses) for k in compiled_functions() if k.stats.cache_misses})
 """
