@@ -1,4 +1,4 @@
-"""The first step may promise at most half of the loss, whatever the optimizer makes of a gradient."""
+"""The first step may promise at most a part of the loss, whatever the optimizer makes of a gradient."""
 
 from __future__ import annotations
 
@@ -46,11 +46,12 @@ FORMS = pytest.mark.parametrize("form", ["scheduler", "wrapper"])
 
 @FORMS
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_a_first_step_that_is_far_too_long_is_shortened_to_half_of_the_loss(name, form):
+def test_a_first_step_that_is_far_too_long_is_shortened_to_a_part_of_the_loss(name, form):
     before, after, lr, gradient = first_step(OPTIMIZERS[name], 100.0, form)
     promise = float(gradient @ (before - after)) * carried(OPTIMIZERS[name]([torch.zeros(1)], 1.0))
-    limit = 0.5 * float(quadratic(before))
-    assert promise == pytest.approx(limit, rel=1e-5) or promise < limit
+    share = 0.5 if name == "sgd" else 0.1  # plain SGD is guarded before the step
+    limit = share * float(quadratic(before))
+    assert promise == pytest.approx(limit, rel=1e-4)
     assert quadratic(after) < quadratic(before)
     assert lr < 100.0
 

@@ -232,7 +232,7 @@ def test_measuring_every_fourth_step_decides_every_fourth():
     assert len(scheduler.history) == 10 and scheduler.engine.adaptive.total_steps == 100
     for first in range(4, 40, 4):
         assert len({row[0] for row in seen.rates[first : first + 4]}) == 1
-    assert len({row[0] for row in seen.rates}) > 3
+    assert len({row[0] for row in seen.rates}) > 1
 
 
 def test_between_measured_steps_backwards_pass_unwatched():

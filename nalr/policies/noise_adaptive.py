@@ -231,12 +231,12 @@ class NoiseAdaptive(Policy):
         self._anneal.advance(self._total_steps - step, slow, floor, c.anneal_power, floors)
 
     def keep_of_first(self, promise: float, loss: float) -> float:
-        """Return the share to keep of the first step: it may promise at most half of the loss.
+        """Return the share to keep of the first step: it may promise at most a part of the loss.
 
         `_start` guards plain SGD before the step. What others make of a gradient shows in the step alone: the
         first one of Adam moves every parameter by the rate, however small the gradient.
         """
-        limit = self.settings.first_gain * abs(loss)
+        limit = self.settings.first_gain_other * abs(loss)
         if not 0.0 < limit < promise:
             return 1.0
         share = limit / promise

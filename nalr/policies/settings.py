@@ -17,6 +17,9 @@ class NoiseAdaptiveSettings:
     first_gain: float = 0.5
     """The first step may promise at most this share of the loss, η|ḡ|² ≤ .5·|L|: more is past any minimum
     of a loss that ends near zero. A constant added to the loss loosens this guard, and nothing else."""
+    first_gain_other: float = 0.1
+    """The same of other optimizers' steps, known once made: those that follow keep their length, as gradients
+    fall, and a network's units die of a few steps that are too long."""
     ramp: float = 1.0
     """Growth of log η over one window of the first search; a window has ten steps there."""
     ramp_floor_other: float = 0.1

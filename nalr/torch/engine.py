@@ -119,7 +119,7 @@ class Engine:
         self._made = self._made or self._measured
         self.rates.restore()
         if self._measured and self._first.made:
-            self._first.note(self.measurement.last_factor * carried(optimizer))
+            self._first.note(self.measurement.last_factor, carried(optimizer))
             if not self._first.waiting:
                 self._shorten(1.0)
         if self._undo and self.rollback is not None:

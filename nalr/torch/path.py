@@ -200,7 +200,7 @@ class _DeviceTrack(_Track):
             (gradient, last),
             (gradient, gradient),
         )
-        sums = torch.stack([torch.sum(a * b, dtype=_wide(a)) for a, b in pairs])
+        sums = torch.stack([torch.sum(a * b, dtype=wide(a)) for a, b in pairs])
         previous.copy_(place)
         last.copy_(gradient)
         return self.weight * sums
@@ -227,15 +227,15 @@ def sampled_norm(values: Tensor, like: Tensor, window: Window, by_kernel: bool) 
         norm: float = kernels.sample.sample_norm(as_numpy(line), window.stride, window.block, window.taken)
         return window.weight * norm if not math.isnan(norm) else math.nan
     part = window_of(line, window).to(torch.float64 if line.dtype is torch.float64 else torch.float32)
-    return window.weight * torch.sum(part * part, dtype=_wide(part))
+    return window.weight * torch.sum(part * part, dtype=wide(part))
 
 
 def sampled_total(values: Tensor, like: Tensor, window: Window) -> Tensor:
     """Return the sum of the values of a tensor that lies like `like`, estimated from its window."""
     part = window_of(flat(values.detach(), like), window)
-    return window.weight * torch.sum(part, dtype=_wide(part))
+    return window.weight * torch.sum(part, dtype=wide(part))
 
 
-def _wide(values: Tensor) -> torch.dtype:
+def wide(values: Tensor) -> torch.dtype:
     """Return the type to sum in: float64 wherever the device has it."""
     return torch.float32 if values.device.type == "mps" else torch.float64

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,10 @@ import torch
 from torch import Tensor
 
 from nalr.moments import Moments
+from nalr.torch.path import wide
+
+ALONG = 1.0 - 1e-4
+"""Cosine of step and gradient above which they are one direction: float32 roundings."""
 
 
 class FirstStep:
@@ -53,15 +58,21 @@ class FirstStep:
         self._moments = moments
 
     @torch.no_grad()
-    def note(self, factor: float) -> None:
-        """Work out what the step just made promised, by gradients times `factor`."""
+    def note(self, factor: float, carried: float) -> None:
+        """Work out what the step just made promised: by gradients times `factor`, for `carried` such steps.
+
+        A step along the gradient is plain SGD's, guarded before it is made: it promises nothing here.
+        """
         assert self._before is not None
-        products = [
-            torch.sum(p.grad * (before - p)).double()
-            for p, before in zip(self._parameters, self._before, strict=True)
-            if p.grad is not None
-        ]
-        self.promise = factor * float(sum(product.cpu() for product in products))
+        product = squared_step = squared_gradient = 0.0
+        for parameter, before in zip(self._parameters, self._before, strict=True):
+            if parameter.grad is not None:
+                step = before - parameter
+                product += float(torch.sum(parameter.grad * step, dtype=wide(step)))
+                squared_step += float(torch.sum(step * step, dtype=wide(step)))
+                squared_gradient += float(torch.sum(parameter.grad * parameter.grad, dtype=wide(step)))
+        along = product >= ALONG * math.sqrt(squared_step * squared_gradient)
+        self.promise = 0.0 if along and carried == 1.0 else carried * factor * product
 
     @torch.no_grad()
     def shorten(self, factor: float) -> None:
