@@ -9,13 +9,11 @@ from torch import Tensor
 from torch.nn import Module
 from torch.optim.lr_scheduler import LRScheduler
 
-from nalr.history import History
-from nalr.noise_reading import NoiseReading
-from nalr.policies.base import Decision
 from nalr.torch.build import build
+from nalr.torch.watched import Watched
 
 
-class NoiseAdaptiveLR(LRScheduler):
+class NoiseAdaptiveLR(Watched, LRScheduler):
     """A learning rate from measurements, for any PyTorch optimizer: a scheduler with `step(loss)`.
 
     It looks at the gradients through hooks when the optimizer steps, and multiplies the learning rates of all
@@ -157,36 +155,6 @@ class NoiseAdaptiveLR(LRScheduler):
     def get_last_lr(self) -> list[float | Tensor]:
         """Return the effective rate of each group at the last step."""
         return list(self._last_lr)
-
-    # -- what it knows ------------------------------------------------------------------------------
-
-    @property
-    def lr(self) -> float:
-        """The effective rate of the first group that has one."""
-        return self.engine.rates.effective(self.engine.factor)[self.engine.rates.reference]
-
-    @property
-    def last_decision(self) -> Decision | None:
-        """The last rate with its reason and the numbers behind it; None before the first."""
-        return self.engine.last_decision
-
-    @property
-    def history(self) -> History:
-        """Columns of the run: see `nalr.history.History`."""
-        return self.engine.adaptive.history
-
-    @property
-    def measured_before_clipping(self) -> bool:
-        """Whether noise is measured on gradients as the backward made them."""
-        return self.engine.measurement.backwards is not None
-
-    def reading(self) -> NoiseReading:
-        """Return what the gradients so far say of their noise; `source` names where it was seen."""
-        return self.engine.reading()
-
-    def summary(self) -> str:
-        """Return a short text: what it did, when, why."""
-        return self.engine.adaptive.summary()
 
     # -- keeping ------------------------------------------------------------------------------------
 

@@ -8,17 +8,15 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
-from nalr.history import History
-from nalr.noise_reading import NoiseReading
-from nalr.policies.base import Decision
 from nalr.torch.build import build
 from nalr.torch.engine import checked
+from nalr.torch.watched import Watched
 
 KEY = "nalr"
 """Our part of `state_dict()`, beside "state" and "param_groups"."""
 
 
-class NoiseAdaptiveOptimizer(Optimizer):
+class NoiseAdaptiveOptimizer(Watched, Optimizer):
     """A learning rate from measurements, around any PyTorch optimizer, whose groups and state it shares.
 
     Each step is decided by its own gradients and loss, as in `nalr.NoiseAdaptiveLR`.
@@ -123,31 +121,6 @@ class NoiseAdaptiveOptimizer(Optimizer):
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """As the inner optimizer's; the path is measured anew from the next step on."""
         self.inner.add_param_group(param_group)
-
-    # -- what it knows ------------------------------------------------------------------------------
-
-    @property
-    def lr(self) -> float:
-        """The effective rate of the first group that has one."""
-        return self.engine.rates.effective(self.engine.factor)[self.engine.rates.reference]
-
-    @property
-    def last_decision(self) -> Decision | None:
-        """The last rate with its reason and the numbers behind it; None before the first."""
-        return self.engine.last_decision
-
-    @property
-    def history(self) -> History:
-        """Columns of the run: see `nalr.history.History`."""
-        return self.engine.adaptive.history
-
-    def reading(self) -> NoiseReading:
-        """Return what the gradients so far say of their noise; `source` names where it was seen."""
-        return self.engine.reading()
-
-    def summary(self) -> str:
-        """Return a short text: what it did, when, why."""
-        return self.engine.adaptive.summary()
 
     # -- keeping ------------------------------------------------------------------------------------
 

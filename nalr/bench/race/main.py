@@ -6,12 +6,11 @@ import argparse
 import json
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+from nalr.bench.console import bar, written
 from nalr.bench.parallel import Workers
 from nalr.bench.race import ablations, document, text
 from nalr.bench.race.catalog import ENTRIES
@@ -73,7 +72,7 @@ def catalogue() -> str:
 
 def _race(choice: Choice, path: Path | None, jobs: int | None) -> dict[Key, Result]:
     starts = choice.starts()
-    with Store(path) as store, Workers(jobs) as workers, _bar(len(starts)) as progress:
+    with Store(path) as store, Workers(jobs) as workers, bar(len(starts)) as progress:
         return race(starts, store, workers, progress)
 
 
@@ -90,38 +89,16 @@ def _publish(options: argparse.Namespace, choice: Choice, report: Report, result
     else:
         print(render(report), flush=True)
     drawing = Drawing(choice, report, results)
-    written = document.write(report, choice, command(options), records)
+    page = document.write(report, choice, command(options), records)
     jobs: list[tuple[Path | None, Callable[[Path], object]]] = [
-        (options.report, lambda path: path.write_text(written, encoding="utf-8")),
+        (options.report, lambda path: path.write_text(page, encoding="utf-8")),
         (options.plot, drawing.base_rates),
         (options.plot_rates, lambda path: drawing.rates(path, options.rates_problem)),
     ]
-    return all([_written(path, write) for path, write in jobs if path is not None])
-
-
-def _written(path: Path, write: Callable[[Path], object]) -> bool:
-    try:
-        write(path)
-    except (ImportError, OSError, ValueError) as error:
-        print(f"{path} could not be written: {error}", file=sys.stderr)
-        return False
-    print(path, file=sys.stderr)
-    return True
+    return all([written(path, write) for path, write in jobs if path is not None])
 
 
 def _cache(name: str | None) -> Path | None:
     if name is None:
         return default_path()
     return None if name == IN_MEMORY else Path(name)
-
-
-@contextmanager
-def _bar(total: int) -> Iterator[Callable[[int], Any]]:
-    """Yield what moves a bar: on stderr, only if that is a terminal, and if tqdm is there."""
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        yield lambda count: None
-        return
-    with tqdm(total=total, unit="run", disable=None, leave=False, smoothing=0.05) as bar:
-        yield bar.update

@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
+from nalr.bench import console
 from nalr.bench.parallel import Workers
 from nalr.bench.race import text
 from nalr.bench.race.race import RunFailed
 from nalr.bench.race.store import default_path
-from nalr.bench.real import console, report
+from nalr.bench.real import report
 from nalr.bench.real.choice import Choice, Contradiction, choose, command
 from nalr.bench.real.race import race
 from nalr.bench.real.roster import METHODS, TASKS
