@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import nalr.bench
+import nalr.bench.console
 from nalr.bench.adaptive import Adaptive
 from nalr.bench.digits import NUM_PARAMETERS, DigitsMLP, load_digits, loss_and_rows
 from nalr.bench.parallel import Workers
@@ -309,8 +309,8 @@ def test_rules_refuse_rates_that_are_not_positive(rule):
         rule(0.0)
 
 
-def test_the_bench_draws_nothing():
-    for path in Path(nalr.bench.__file__).parent.glob("*.py"):
+def test_the_bench_draws_nothing_outside_its_console():
+    for path in set(Path(nalr.bench.__file__).parent.glob("*.py")) - {Path(nalr.bench.console.__file__)}:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
