@@ -319,7 +319,7 @@ class NoiseAdaptiveLR:
         self._decision = decision
         if state.step % BAND_EVERY == 0:
             state.band = self._band()
-        self._record(state.step, loss, smoothed, decision)
+        self._record(state.step, loss, smoothed, decision, moments.total_weight)
         state.step += 1
         state.lr = decision.lr
         state.applied_lr = decision.lr if usable else 0.0
@@ -354,14 +354,39 @@ class NoiseAdaptiveLR:
         low, high = self.estimator.reading().noise_scale_interval
         return (low, high) if math.isfinite(high) else (math.nan, math.nan)
 
-    def _record(self, step: int, loss: float, smoothed: float, decision: Decision) -> None:
+    def _record(self, step: int, loss: float, smoothed: float, decision: Decision, batch_size: float) -> None:
         variance = self.estimator.total_variance
         scale = math.sqrt(variance / (self.estimator.dimension or 1)) if variance >= 0.0 else math.nan
         low, high = self._state.band
         curvature = decision.evidence.get("curvature", math.nan)
+        ratio, fraction = self._shares(variance, batch_size)
         self.history.append(
-            step, loss, smoothed, decision.lr, decision.reason.value, scale, low, high, curvature
+            step,
+            loss,
+            smoothed,
+            decision.lr,
+            decision.reason.value,
+            scale,
+            low,
+            high,
+            curvature,
+            ratio,
+            fraction,
+            batch_size,
         )
+
+    def _shares(self, variance: float, batch_size: float) -> tuple[float, float]:
+        """Return B_simple and ρ of the averages: what a reading says, but for its interval.
+
+        Where |G|² is too weak for a number the reading gives a lower bound, which takes the interval. Here it
+        stays the plain ratio: who reads many of them sees from their spread what they are worth.
+        """
+        signal = self.estimator.signal
+        if self.estimator.population is not None:
+            signal += variance / self.estimator.population
+        if signal > 0.0 and variance >= 0.0 and batch_size > 0.0:
+            return variance / signal, signal / (signal + variance / batch_size)
+        return math.nan, 0.0 if variance > 0.0 else math.nan
 
     # -- what it knows ------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from os import PathLike
 from typing import Any
 
@@ -22,12 +22,29 @@ NUMBERS = (
     "noise_scale_low",
     "noise_scale_high",
     "curvature",
+    "gradient_noise_scale",
+    "signal_fraction",
+    "batch_size",
 )
 COLUMNS = (*NUMBERS, "reason")
+REQUIRED = ("step", "loss", "lr")
+"""What columns must have to be those of a run."""
 
 
 class History:
     """Columns of a run, one entry a recorded step.
+
+    ========================  ===================================================================
+    step, loss, lr            the step, from 0; its loss; the rate that it was answered with
+    smoothed_loss             the loss under its noise
+    noise_scale               √(tr Σ/D), averaged; `_low` and `_high` are its interval, now and then
+    curvature                 along the step, where the policy measures it
+    gradient_noise_scale      B_simple = tr Σ/|G|² of the averages, in rows; nan where that of |G|² is
+                              not above zero: with `noise_scale` above zero it is then beyond telling
+    signal_fraction           ρ = |G|²/(|G|² + tr Σ/B), in [0, 1]; 0 where |G|² is not above zero
+    batch_size                B of the step, in rows
+    reason                    why the rate is what it is
+    ========================  ===================================================================
 
     Parameters
     ----------
@@ -74,13 +91,17 @@ class History:
         noise_scale_low: float = math.nan,
         noise_scale_high: float = math.nan,
         curvature: float = math.nan,
+        gradient_noise_scale: float = math.nan,
+        signal_fraction: float = math.nan,
+        batch_size: float = math.nan,
     ) -> None:
         """Record a step, if its turn has come; reasons are counted at every step."""
         self._counts[reason] = self._counts.get(reason, 0) + 1
         if step % self.stride:
             return
-        entry = (step, loss, smoothed_loss, lr, noise_scale, noise_scale_low, noise_scale_high, curvature)
-        self._entries.append((*entry, reason))
+        noise = (noise_scale, noise_scale_low, noise_scale_high, curvature)
+        batch = (gradient_noise_scale, signal_fraction, batch_size)
+        self._entries.append((step, loss, smoothed_loss, lr, *noise, *batch, reason))
         if len(self._entries) >= self.capacity:
             self.stride *= 2
             self._entries = [kept for kept in self._entries if kept[0] % self.stride == 0]
@@ -114,7 +135,70 @@ class History:
         return {"stride": self.stride, "columns": self.to_dict(), "counts": dict(self._counts)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take the state of `state_dict` exactly."""
+        """Take the state of `state_dict` exactly; a number that an earlier version did not keep is nan."""
+        columns = state["columns"]
+        missing = [math.nan] * len(columns["step"])
+        numbers = [columns.get(name, missing) for name in NUMBERS]
+        self._entries = list(zip(*numbers, columns["reason"], strict=True))
         self.stride = int(state["stride"])
-        self._entries = list(zip(*(state["columns"][name] for name in COLUMNS), strict=True))
         self._counts = dict(state["counts"])
+
+
+def read_columns(history: Any, name: str, optional: Iterable[str]) -> dict[str, NDArray[Any]]:
+    """Return the columns of a run as arrays (N,): numbers as float64, `reason` as strings.
+
+    Parameters
+    ----------
+    history : History, mapping of columns, or anything with `to_dict`
+        Must have `step`, `loss` and `lr`.
+    name : str
+        What errors call it.
+    optional : iterable of str
+        Further columns of numbers; nan where the run has none of them. Any others are left alone.
+
+    Raises
+    ------
+    TypeError
+        If it has no columns, or they do not hold numbers.
+    ValueError
+        If columns are missing or of unequal length.
+    """
+    columns = history.to_dict() if hasattr(history, "to_dict") else history
+    if not isinstance(columns, Mapping):
+        raise TypeError(
+            f"{name} must be a mapping of columns or have `to_dict`, got {type(history).__name__}."
+        )
+    for column in REQUIRED:
+        if column not in columns:
+            given = ", ".join(map(str, columns)) or "none"
+            raise ValueError(f"{name} must have the columns step, loss and lr, got {given}.")
+    length = len(columns["step"])
+    wanted = (*REQUIRED, *optional)
+    for column in (*wanted, "reason"):
+        if column in columns and len(columns[column]) != length:
+            raise ValueError(
+                f"{name} must have columns of equal length, "
+                f"got {length} of `step` and {len(columns[column])} of `{column}`."
+            )
+    missing = np.full(length, np.nan)
+    read: dict[str, NDArray[Any]] = {
+        column: _numbers(column, columns[column]) if column in columns else missing for column in wanted
+    }
+    reasons = _values(columns["reason"]) if "reason" in columns else [""] * length
+    read["reason"] = np.array([str(reason) for reason in reasons], dtype=np.str_)
+    return read
+
+
+def _values(column: Any) -> Any:
+    # A pandas frame's `to_dict` gives each column as {index: value}.
+    return list(column.values()) if isinstance(column, Mapping) else column
+
+
+def _numbers(name: str, column: Any) -> NDArray[np.float64]:
+    try:
+        array = np.asarray(_values(column), dtype=np.float64)  # None becomes nan
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"`{name}` must hold real numbers.") from error
+    if array.ndim != 1:
+        raise ValueError(f"`{name}` must have one number a step, got shape {array.shape}.")
+    return array

@@ -318,8 +318,53 @@ def test_every_step_is_recorded_with_its_reason(steps):
     np.testing.assert_array_equal(columns["loss"], [loss for _, loss in steps])
     assert columns["noise_scale"][-1] == controller.reading().noise_scale
     assert columns["noise_scale_low"][-1] < columns["noise_scale"][-1] < columns["noise_scale_high"][-1]
+    assert columns["gradient_noise_scale"][-1] == controller.reading().gradient_noise_scale
+    assert columns["signal_fraction"][-1] == controller.reading().signal_fraction
+    assert set(columns["batch_size"]) == {8.0}
     assert set(columns["reason"]) <= {reason.value for reason in Reason}
     assert sum(controller.history.reason_counts.values()) == 80
+
+
+@pytest.mark.parametrize("population", [None, 64])
+def test_what_the_record_says_of_noise_is_what_a_reading_says(rng, population):
+    controller = NoiseAdaptiveLR(0.01, estimator=NoiseEstimator(decay=0.5, population=population))
+    clear, weak = 0, 0
+    for step in range(60):
+        rows = rng.normal(size=(4 + step % 3, 5)) + (1.0 if step < 30 else 0.0)
+        controller.get_adapted_lr(rows, 1.0)
+        reading, columns = controller.reading(), controller.history.to_dict()
+        ratio, fraction = columns["gradient_noise_scale"][-1], columns["signal_fraction"][-1]
+        assert fraction == reading.signal_fraction
+        if reading.signal == 0.0:  # no number, and no signal
+            assert math.isnan(ratio) and fraction == 0.0
+            weak += 1
+        else:  # the reading's own estimate, or above the bound that it gives
+            assert ratio == reading.total_variance / reading.signal >= reading.gradient_noise_scale
+            clear += ratio == reading.gradient_noise_scale
+    assert clear > 10 and weak > 3
+
+
+def test_a_skipped_step_leaves_what_is_known_of_the_noise(steps):
+    controller = NoiseAdaptiveLR(0.01)
+    feed(controller, steps[:20])
+    before = controller.history.to_dict()
+    controller.get_adapted_lr(np.full((8, 6), np.nan), 1.0)
+    after = controller.history.to_dict()
+    for name in ("noise_scale", "gradient_noise_scale", "signal_fraction", "batch_size"):
+        assert after[name][-1] == before[name][-1]
+
+
+def test_a_state_of_an_earlier_version_is_taken(steps):
+    old = NoiseAdaptiveLR(0.01)
+    feed(old, steps[:30])
+    state = old.state_dict()
+    for name in ("gradient_noise_scale", "signal_fraction", "batch_size"):
+        del state["history"]["columns"][name]
+    resumed = NoiseAdaptiveLR(0.01)
+    resumed.load_state_dict(state)
+    assert feed(resumed, steps[30:]) == feed(old, steps[30:])
+    columns = resumed.history.to_numpy()
+    assert np.isnan(columns["batch_size"][:30]).all() and (columns["batch_size"][30:] == 8.0).all()
 
 
 def test_the_curvature_in_the_record_is_that_of_the_landscape():

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import csv
 
+import numpy as np
 import pytest
 
-from nalr.history import History
+from nalr.history import COLUMNS, NUMBERS, REQUIRED, History, read_columns
 
 
 def filled(steps, **settings):
@@ -45,6 +46,37 @@ def test_csv_holds_the_columns(tmp_path):
         rows = list(csv.DictReader(file))
     assert [row["reason"] for row in rows] == history.to_dict()["reason"]
     assert [float(row["loss"]) for row in rows] == history.to_dict()["loss"]
+
+
+NEW = ("gradient_noise_scale", "signal_fraction", "batch_size")
+
+
+def test_a_state_of_an_earlier_version_has_nan_for_what_it_did_not_keep():
+    state = filled(40).state_dict()
+    for name in NEW:
+        del state["columns"][name]
+    history = History()
+    history.load_state_dict(state)
+    history.append(40, 1.0, 1.0, 0.1, "hold", signal_fraction=0.5)
+    columns = history.to_numpy()
+    assert set(columns) == set(COLUMNS)
+    assert len(history) == 41 and history.reason_counts == {"hold": 27, "cut": 14}
+    for name in NEW:
+        assert np.isnan(columns[name][:40]).all()
+    assert columns["signal_fraction"][40] == 0.5
+
+
+def test_columns_are_read_from_whatever_has_them():
+    history = filled(5)
+    expected = history.to_numpy()
+    frame = {name: dict(enumerate(column)) for name, column in history.to_dict().items()}  # as pandas has it
+    for given in (history, history.to_dict(), expected, frame):
+        columns = read_columns(given, "`history`", set(NUMBERS) - set(REQUIRED))
+        assert set(columns) == set(COLUMNS)
+        for name in ("step", "loss", "lr", "curvature", "reason"):
+            np.testing.assert_array_equal(columns[name], expected[name])
+    least = read_columns({"step": [0], "loss": [1.0], "lr": [0.1]}, "`history`", ["noise_scale"])
+    assert np.isnan(least["noise_scale"]).all() and least["reason"].tolist() == [""]
 
 
 @pytest.mark.parametrize(

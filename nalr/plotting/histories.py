@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nalr.history import read_columns
+
 Array = NDArray[np.float64]
-REQUIRED = ("step", "loss", "lr")
 OPTIONAL = ("smoothed_loss", "noise_scale", "noise_scale_low", "noise_scale_high")
 
 
@@ -45,43 +46,8 @@ def _is_run(value: Any) -> bool:
 
 
 def _read(history: Any, name: str) -> History:
-    columns = history.to_dict() if hasattr(history, "to_dict") else history
-    if not isinstance(columns, Mapping):
-        raise TypeError(
-            f"{name} must be a mapping of columns or have `to_dict`, got {type(history).__name__}."
-        )
-    for column in REQUIRED:
-        if column not in columns:
-            given = ", ".join(map(str, columns)) or "none"
-            raise ValueError(f"{name} must have the columns step, loss and lr, got {given}.")
-    length = len(columns["step"])
-    if length == 0:
+    columns = read_columns(history, name, OPTIONAL)
+    if columns["step"].size == 0:
         raise ValueError(f"{name} must have at least one step, got none.")
-    for column in (*REQUIRED, *OPTIONAL, "reason"):
-        if column in columns and len(columns[column]) != length:
-            raise ValueError(
-                f"{name} must have columns of equal length, "
-                f"got {length} of `step` and {len(columns[column])} of `{column}`."
-            )
-    missing = np.full(length, np.nan)
-    numbers = {
-        column: _numbers(f"{column}", columns[column]) if column in columns else missing
-        for column in (*REQUIRED, *OPTIONAL)
-    }
-    reasons = _values(columns["reason"]) if "reason" in columns else [""] * length
-    return History(**numbers, reason=tuple(map(str, reasons)))
-
-
-def _values(column: Any) -> Any:
-    # A pandas frame's `to_dict` gives each column as {index: value}.
-    return list(column.values()) if isinstance(column, Mapping) else column
-
-
-def _numbers(name: str, column: Any) -> Array:
-    try:
-        array = np.asarray(_values(column), dtype=np.float64)  # None becomes nan
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"`{name}` must hold real numbers.") from error
-    if array.ndim != 1:
-        raise ValueError(f"`{name}` must have one number a step, got shape {array.shape}.")
-    return array
+    reasons = columns.pop("reason")
+    return History(**columns, reason=tuple(map(str, reasons)))
