@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nalr.moments import Moments as Moments
     from nalr.noise import NoiseEstimator as NoiseEstimator
     from nalr.noise_reading import NoiseReading as NoiseReading
+    from nalr.reporting import report as report
     from nalr.smoothing import LossSmoother as LossSmoother
     from nalr.threads import get_num_threads as get_num_threads
     from nalr.threads import set_num_threads as set_num_threads
@@ -36,6 +37,7 @@ _HOMES = {
     "NoiseWarning": "nalr._checks",
     "create_noisy_landscape": "nalr.landscapes",
     "get_num_threads": "nalr.threads",
+    "report": "nalr.reporting",
     "set_num_threads": "nalr.threads",
 }
 

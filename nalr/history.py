@@ -39,10 +39,10 @@ class History:
     smoothed_loss             the loss under its noise
     noise_scale               √(tr Σ/D), averaged; `_low` and `_high` are its interval, now and then
     curvature                 along the step, where the policy measures it
-    gradient_noise_scale      B_simple = tr Σ/|G|² of the averages, in rows; nan where that of |G|² is
+    gradient_noise_scale      B_simple = tr Σ/|G|² of the averages, in samples; nan where |G|² is
                               not above zero: with `noise_scale` above zero it is then beyond telling
     signal_fraction           ρ = |G|²/(|G|² + tr Σ/B), in [0, 1]; 0 where |G|² is not above zero
-    batch_size                B of the step, in rows
+    batch_size                B of the step, in samples
     reason                    why the rate is what it is
     ========================  ===================================================================
 

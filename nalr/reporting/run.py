@@ -1,0 +1,110 @@
+"""The run that a report is about, from whatever holds one."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nalr.history import NUMBERS, REQUIRED, read_columns
+
+Array = NDArray[np.float64]
+OPTIONAL = tuple(name for name in NUMBERS if name not in REQUIRED)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's columns and what else is known of it.
+
+    Attributes
+    ----------
+    columns : dict of str to array of shape (N,)
+        Those of `History`, nan where the run has no such column.
+    steps : int
+        Steps made; more than N where the history was thinned.
+    reasons : dict of str to int
+        How often each reason decided, most frequent first: over all steps if a history counted them, over
+        the recorded ones otherwise.
+    base_lr, min_lr, max_lr : float
+        nan where the source does not tell.
+    total_steps : int or None
+        The horizon, if one was given.
+    told : bool
+        Whether the source would tell a horizon: a record alone does not.
+    """
+
+    columns: dict[str, NDArray[Any]]
+    steps: int
+    reasons: dict[str, int]
+    base_lr: float = math.nan
+    min_lr: float = math.nan
+    max_lr: float = math.nan
+    total_steps: int | None = None
+    told: bool = False
+
+    def __len__(self) -> int:
+        return len(self.columns["step"])
+
+    def first_step_of(self, reason: str) -> float:
+        """Return the first recorded step with that reason; nan if none was recorded."""
+        found = np.flatnonzero(self.columns["reason"] == reason)
+        return float(self.columns["step"][found[0]]) if found.size else math.nan
+
+
+def read_run(source: Any) -> Run:
+    """Return the run of a controller, a history, a mapping of columns, or a CSV file."""
+    if isinstance(source, (str, PathLike)):
+        return _of_columns(_csv_columns(source), f"`{source}`")
+    if not hasattr(source, "history"):
+        return _of_columns(source, "`history`")
+    run = _of_columns(source.history, "`history.history`")
+    # The torch forms keep the controller, and with it the settings, in their engine.
+    controller = getattr(getattr(source, "engine", None), "adaptive", source)
+    return Run(
+        run.columns,
+        run.steps,
+        run.reasons,
+        float(getattr(controller, "base_lr", math.nan)),
+        float(getattr(controller, "min_lr", math.nan)),
+        float(getattr(controller, "max_lr", math.nan)),
+        getattr(controller, "total_steps", None),
+        hasattr(controller, "total_steps"),
+    )
+
+
+def _of_columns(history: Any, name: str) -> Run:
+    columns = read_columns(history, name, OPTIONAL)
+    counts = getattr(history, "reason_counts", None)
+    if isinstance(counts, Mapping):
+        return Run(columns, sum(counts.values()), dict(counts))
+    named = Counter(reason for reason in columns["reason"].tolist() if reason)
+    return Run(columns, _steps_spanned(columns["step"]), dict(named.most_common()))
+
+
+def _steps_spanned(steps: Array) -> int:
+    """Return how many steps a column of them spans: what was thinned out is counted."""
+    finite = steps[np.isfinite(steps)]
+    return max(int(finite.max() - finite.min()) + 1, len(steps)) if finite.size else len(steps)
+
+
+def _csv_columns(path: str | PathLike[str]) -> Mapping[str, list[str]]:
+    """Return the columns of a file of `History.to_csv`; an empty field is nan."""
+    with open(path, newline="", encoding="utf-8") as file:
+        header, *rows = list(csv.reader(file)) or [[]]
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise ValueError(
+                f"`{path}` must have {len(header)} fields in each line, got {len(row)} in line {number}."
+            )
+    columns = zip(*rows, strict=True) if rows else ([] for _ in header)
+    return {
+        name: [field if name == "reason" else field or "nan" for field in column]
+        for name, column in zip(header, columns, strict=True)
+    }

@@ -1,0 +1,157 @@
+"""The page: a report in plain words, for somebody tired."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterator
+
+from nalr.reporting.record import NoisePart, Phase, Report
+from nalr.reporting.words import MEANINGS, factor, number, percent, step
+
+WIDTH = 100
+
+GREW = 4.0
+"""Growth of the gradient noise scale that is told: twofold changes are within its error."""
+
+
+def page(report: Report) -> str:
+    """Return the whole text: what is not known is left out, never shown as nan."""
+    if not report.recorded:
+        return "no steps yet"
+    sections = (_loss, _rate, _why, _noise, _batch, _remarks)
+    return "\n".join([_title(report), *(line for section in sections for line in section(report))])
+
+
+def _title(report: Report) -> str:
+    steps = "1 step" if report.steps == 1 else f"{report.steps} steps"
+    thinned = report.recorded < report.steps
+    return f"{steps}, of which {report.recorded} are in the record" if thinned else steps
+
+
+def _loss(report: Report) -> Iterator[str]:
+    loss, slope = report.loss, report.slope
+    if not math.isfinite(loss.first):
+        yield from _section("Loss", ["no finite loss was recorded"])
+        return
+    kind = "smoothed loss" if report.smoothed else "loss of single batches"
+    lines = [
+        f"{kind} {number(loss.first)} -> {number(loss.last)}, best {number(loss.best)} at step "
+        f"{step(loss.best_step)}"
+    ]
+    if math.isfinite(slope.value) and math.isfinite(slope.standard_error):
+        change, error = slope.value * slope.steps, slope.standard_error * slope.steps
+        lines.append(
+            f"over the last {step(slope.steps)} steps it changed by {number(change)} +- {number(error)}"
+        )
+    yield from _section("Loss", lines)
+
+
+def _rate(report: Report) -> Iterator[str]:
+    rate, base = report.rate, report.base_lr
+    if not math.isfinite(rate.start):
+        return
+    lines = [
+        f"{number(rate.start)} -> {number(rate.end)}, highest {number(rate.peak)} at step "
+        f"{step(rate.peak_step)}"
+    ]
+    if math.isfinite(base) and base > 0.0:
+        lines.append(
+            f"base rate {number(base)}: the highest was {factor(rate.peak / base)} that, the last "
+            f"{factor(rate.end / base)}"
+        )
+    yield from _section("Learning rate", lines + [_phase(phase) for phase in report.phases])
+
+
+def _phase(phase: Phase) -> str:
+    total = sum(phase.reasons.values())
+    main = [f"{name} {percent(count / total)}" for name, count in list(phase.reasons.items())[:3]]
+    course = f"{number(phase.lr_from)} -> {number(phase.lr_to)}"
+    steps = f"{step(phase.first_step)} - {step(phase.last_step)}"
+    return f"steps {steps:<15} {phase.kind:<10} {course:<22} {', '.join(main)}".rstrip()
+
+
+def _why(report: Report) -> Iterator[str]:
+    total = sum(report.reasons.values())
+    yield from _section(
+        "Why",
+        [
+            f"{name:<15} {count:>7} {percent(count / total):>6}  {MEANINGS.get(name, '')}".rstrip()
+            for name, count in report.reasons.items()
+        ],
+    )
+
+
+def _noise(report: Report) -> Iterator[str]:
+    parts = (report.noise_early, report.noise_late)
+    rows = (
+        ("noise of one sample's gradient (RMS)", [_scale(part) for part in parts]),
+        ("share of signal in a step's gradient", [_share(part) for part in parts]),
+        ("gradient noise scale, in samples", [_simple(part) for part in parts]),
+    )
+    known = [(name, values) for name, values in rows if any(values)]
+    if known:
+        heads = f"{'':<38} {'first third':<22} last third"
+        lines = [f"{name:<38} {early or '-':<22} {late or '-'}" for name, (early, late) in known]
+        yield from _section("Noise (medians)", [heads, *lines])
+
+
+def _scale(part: NoisePart) -> str:
+    if not math.isfinite(part.noise_scale):
+        return ""
+    low, high = part.noise_scale_low, part.noise_scale_high
+    ends = math.isfinite(low) and math.isfinite(high)
+    return number(part.noise_scale) + (f" [{number(low)}, {number(high)}]" if ends else "")
+
+
+def _share(part: NoisePart) -> str:
+    return percent(part.signal_fraction) if math.isfinite(part.signal_fraction) else ""
+
+
+def _simple(part: NoisePart) -> str:
+    if math.isinf(part.gradient_noise_scale):
+        return "no signal to be seen"
+    return number(part.gradient_noise_scale) if math.isfinite(part.gradient_noise_scale) else ""
+
+
+def _batch(report: Report) -> Iterator[str]:
+    batch = report.batch
+    if batch is None:
+        return
+    if batch.balanced < 1.0:
+        yield from _section(
+            "Batch size", ["so little is noise that one sample a step would do nearly as well"]
+        )
+        return
+    least = "at least " if batch.at_least else ""
+    most = "at most " if batch.at_least else ""
+    size = number(batch.batch_size)
+    lines = [
+        f"{size} samples a step need {least}{factor(batch.steps_factor)} the fewest steps and "
+        f"{most}{factor(batch.samples_factor)} the fewest samples",
+        f"at {least}{number(batch.balanced)} both are 2x: beyond it a batch saves few steps, below it few "
+        "samples",
+    ]
+    early, late = report.noise_early.gradient_noise_scale, report.noise_late.gradient_noise_scale
+    if GREW * early < late < math.inf and early > 0.0:
+        lines.append(
+            f"that size grew {factor(late / early)} from the first third to the last: so could the batch"
+        )
+    if batch.batch_size == 1.0:
+        lines.append("(a row that is the mean of many samples counts as one, unless its weight was told)")
+    yield from _section("Batch size", lines)
+
+
+def _remarks(report: Report) -> Iterator[str]:
+    lines = []
+    for index, remark in enumerate(report.remarks, start=1):
+        lines += textwrap.wrap(f"{index}. {remark.name}: {remark.evidence}", WIDTH, subsequent_indent="   ")
+        lines += textwrap.wrap(
+            f"-> {remark.suggestion}", WIDTH, initial_indent="   ", subsequent_indent="      "
+        )
+    yield from _section("Remarks", lines or ["none: nothing stands out"])
+
+
+def _section(title: str, lines: list[str]) -> Iterator[str]:
+    if lines:
+        yield from ("", title, *(f"  {line}" for line in lines))
