@@ -13,10 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from nalr import _checks, batch
 from nalr._checks import NoiseWarning
-from nalr.averages import FEWEST_BLOCKS, DecayedAverages
+from nalr.averages import DecayedAverages
 from nalr.columns import PooledColumns, column_variance
 from nalr.inputs import Gradients, as_rows, as_vector
 from nalr.jackknife import within_step_covariance
+from nalr.long_run import FEWEST_BLOCKS
 from nalr.moments import Moments, checked_weights
 from nalr.noise_reading import NoiseReading, Seen, make_reading
 from nalr.rows import RowAccumulator
@@ -400,8 +401,7 @@ class NoiseEstimator:
         raw = self._raw(moments) if moments.usable else None
         if raw is None:
             return self._averages
-        averages = DecayedAverages(self.decay)
-        averages.load_state_dict(self._averages.state_dict())
+        averages = self._averages.copy()
         averages.add(*raw, self._within)
         return averages
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
-from nalr.averages import FEWEST_BLOCKS, Covariance, DecayedAverages
+from nalr.averages import DecayedAverages
 from nalr.intervals import fieller_interval, student_t_quantile
+from nalr.long_run import FEWEST_BLOCKS, Covariance
 
 Interval = tuple[float, float]
 UNKNOWN: Interval = (0.0, math.inf)
