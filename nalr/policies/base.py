@@ -14,7 +14,7 @@ class Reason(str, Enum):
     """Why the rate is what it is; the value is the word that histories and plots show."""
 
     START = "start"  # the first rate: the base rate, or less where a safeguard forbids that
-    RAMP = "ramp"  # search upwards from the start, while curvature leaves room
+    RAMP = "ramp"  # upwards from the start: a search while curvature leaves room, or a planned warm-up
     GROW = "grow"  # the run so far would have gained from a larger rate
     SHRINK = "shrink"  # the run so far would have gained from a smaller rate
     HOLD = "hold"  # no evidence either way, or a cooldown
@@ -29,6 +29,8 @@ class Reason(str, Enum):
     CLIP = "clip"  # this step's gradient is an outlier: a shorter step for it alone
     SKIP = "skip"  # values that are not finite: this step takes no part
     BOUND = "bound"  # held at `min_lr` or `max_lr`
+    STALL = "stall"  # the loss, or a test of stationarity, says that this rate brings no more: a cut
+    FORMULA = "formula"  # what a published rule's formula makes of the sums of the step
     CONSTANT = "constant"  # a policy that does not adapt
 
     def __str__(self) -> str:
