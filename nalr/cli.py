@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 import nalr
+from nalr.bench.estimators import options as estimators_options
 from nalr.bench.kernels import options as bench_options
 from nalr.bench.race import options as race_options
 from nalr.bench.real import options as real_options
@@ -18,6 +19,7 @@ INTERRUPTED = 130
 
 _HOMES = {
     "bench": "nalr.bench.kernels.main",
+    "bench estimators": "nalr.bench.estimators.main",
     "bench training": "nalr.bench.training.main",
     "demo": "nalr.demo.main",
     "doctor": "nalr.doctor",
@@ -73,6 +75,9 @@ def _parser() -> OneLineParser:
     parts = bench.add_subparsers(dest="part", metavar="part")
     training_options.add_options(
         parts.add_parser("training", help="measure instead what nalr adds to a training step, and its peers")
+    )
+    estimators_options.add_options(
+        parts.add_parser("estimators", help="simulate instead, and hold the estimates against the truth")
     )
     race = commands.add_parser(
         "race", help="race against tuned schedules and other methods that need no tuning"
