@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TypeVar
 
 from nalr.bench.estimators.finding import Bias, Coverage, Finding
-from nalr.bench.estimators.report import HEADINGS, Report, conclusion, groups, legend
+from nalr.bench.estimators.report import Report, conclusion, groups, legend
+from nalr.bench.estimators.table import HEADINGS, number
 from nalr.bench.race.text import piped
-
-Kind = TypeVar("Kind", bound=Finding)
 
 ABOUT = (
     "Estimates of `NoiseEstimator`, and of the forms that tempt, from rows whose |G|² and tr Σ are known "
@@ -29,11 +27,12 @@ def write(report: Report, command: str) -> str:
         *(text.replace("\n", " ") for text in legend(report)),
         conclusion(report),
     ]
-    coverages, biases = list(_coverages(report)), list(_biases(report))
-    if coverages:
-        parts += ["## Every interval", "Share of intervals that hold the truth.", *coverages]
-    if biases:
-        parts += ["## Every bias", "In standard errors: of |G|², of tr Σ.", *biases]
+    for heading, about, kind in (
+        ("## Every interval", "Share of intervals that hold the truth.", Coverage),
+        ("## Every bias", "In standard errors.", Bias),
+    ):
+        tables = list(_every_cell([each for each in report.findings if isinstance(each, kind)]))
+        parts += [heading, about, *tables] if tables else []
     return "\n\n".join(parts) + "\n"
 
 
@@ -42,27 +41,20 @@ def _summary(report: Report) -> Iterator[str]:
         yield piped([(_safe(title), *HEADINGS[1:]), *(tuple(map(_safe, row)) for row in rows)])
 
 
-def _coverages(report: Report) -> Iterator[str]:
-    for title, found in _by_title([each for each in report.findings if isinstance(each, Coverage)]).items():
-        quantities = list(dict.fromkeys(each.quantity for each in found))
-        shares = {(each.where, each.quantity): f"{each.value:.1%}" for each in found}
-        places = dict.fromkeys(each.where for each in found)
-        lines = [(_safe(place), *(shares[place, quantity] for quantity in quantities)) for place in places]
-        yield piped([(title, *map(_safe, quantities)), *lines])
+def _every_cell(found: Sequence[Finding]) -> Iterator[str]:
+    """Yield a table of the cells of each title that has several, a column for each quantity."""
+    for title, cells in _by_title(found).items():
+        quantities = list(dict.fromkeys(each.quantity for each in cells))
+        places = list(dict.fromkeys(each.where for each in cells))
+        numbers = {(each.where, each.quantity): number(each) for each in cells}
+        lines = [(place, *(numbers[place, quantity] for quantity in quantities)) for place in places]
+        if len(places) > 1:
+            yield piped([tuple(map(_safe, line)) for line in [(title, *quantities), *lines]])
 
 
-def _biases(report: Report) -> Iterator[str]:
-    for title, found in _by_title([each for each in report.findings if isinstance(each, Bias)]).items():
-        scores: dict[str, list[str]] = {}
-        for each in found:
-            scores.setdefault(each.where, []).append(f"{each.value:+.2f}")
-        lines = [(_safe(place), ", ".join(values)) for place, values in scores.items()]
-        yield piped([(_safe(title), "z"), *lines])
-
-
-def _by_title(found: Sequence[Kind]) -> dict[str, list[Kind]]:
+def _by_title(found: Sequence[Finding]) -> dict[str, list[Finding]]:
     """Return ours by title."""
-    by_title: dict[str, list[Kind]] = {}
+    by_title: dict[str, list[Finding]] = {}
     for each in found:
         if each.ours:
             by_title.setdefault(each.title, []).append(each)

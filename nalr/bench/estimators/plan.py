@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from nalr.bench.estimators.bias import SOURCES, Faint, Shifted
+from nalr.bench.estimators.bias import SOURCES, Shifted
 from nalr.bench.estimators.cell import Cell
 from nalr.bench.estimators.correlated import CorrelatedSteps
+from nalr.bench.estimators.faint import Faint
 from nalr.bench.estimators.hutchinson import Trace
 from nalr.bench.estimators.many_steps import Epochs, IndependentSteps
 from nalr.bench.estimators.one_step import OneStep

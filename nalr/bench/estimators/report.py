@@ -10,16 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from nalr.bench.estimators.chance import Chance
-from nalr.bench.estimators.finding import CHANCE, HIGHEST, LARGEST_BIAS, LOWEST, Bias, Coverage, Finding
+from nalr.bench.estimators.finding import CHANCE, HIGHEST, LOWEST, Bias, Coverage, Finding
 from nalr.bench.estimators.forms import NAIVE, OURS, SIGNAL, VARIANCE
+from nalr.bench.estimators.table import Row, aligned, cells, number
 
-HEADINGS = ("estimate", "cells", "lowest", "highest", "largest bias", "figure", "verdict")
-ABSENT = "-"
-FIGURE = f"{100 * LOWEST:g} to {HIGHEST:.0%}"
 WIDTH = 108
 """Of lines of text, in characters."""
-
-Row = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -70,7 +66,7 @@ class Report:
 
 def render(report: Report) -> str:
     """Return the report as text: the table, how to read it, what is outside, the figures reached."""
-    parts = [f"{report.draws} draws of a cell, seed {report.seed}", _table(report), *legend(report)]
+    parts = [f"{report.draws} draws of a cell, seed {report.seed}", aligned(groups(report)), *legend(report)]
     outside = ["  " + line for line in worst(report)]
     if outside:
         parts.append("\n".join(["Outside their figure, the worst of each row:", *outside]))
@@ -89,7 +85,7 @@ def groups(report: Report) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = {}
     for row in report.rows():
         kind = "Bias" if isinstance(row[0], Bias) else "Intervals"
-        found.setdefault(f"{kind}: {row[0].title}", []).append(_cells(row))
+        found.setdefault(f"{kind}: {row[0].title}", []).append(cells(row))
     return found
 
 
@@ -100,7 +96,7 @@ def worst(report: Report) -> Iterator[str]:
         if outside:
             far = max(outside, key=lambda each: abs(each.value) if isinstance(each, Bias) else -each.value)
             place = far.title if far.where == far.title else f"{far.title}: {far.where}"
-            yield f"{_number(far):>6}  {far.quantity}, {place}"
+            yield f"{number(far):>6}  {far.quantity}, {place}"
 
 
 def legend(report: Report) -> Iterator[str]:
@@ -108,8 +104,8 @@ def legend(report: Report) -> Iterator[str]:
     chance = report.chance()
     if chance is not None:
         yield _filled(
-            "Bias: mean of the estimates less the truth, in standard errors of that mean. The largest is also "
-            "given in units of tr Σ, or the mean as a multiple of the truth. "
+            "Bias: mean of the estimates less the truth, in standard errors of that mean. The largest is "
+            "also given in units of tr Σ, or the mean as a multiple of the truth. "
             f"Of our {chance.count} biases {chance.beyond} are beyond 2, where chance would leave "
             f"{chance.expected:.1f}; the largest is {chance.worst:.2f}, and one as large is in "
             f"{chance.probability:.0%} of such tables by chance, were the biases independent (ratios "
@@ -141,62 +137,9 @@ def _naive_noise_scales(found: Sequence[Finding]) -> Iterator[str]:
             yield f"{size:.3g} samples instead of {true:.0f} with {title.rpartition(', ')[2]}"
 
 
-def _table(report: Report) -> str:
-    found = groups(report)
-    rows = [HEADINGS, *(row for group in found.values() for row in group)]
-    widths = [max(len(row[k]) for row in rows) for k in range(len(HEADINGS))]
-    rule = "-" * (sum(widths) + 2 * len(widths))
-    lines = [_line(HEADINGS, widths), rule]
-    for title, group in found.items():
-        lines += [title, *(_line(row, widths) for row in group), rule]
-    return "\n".join(lines)
-
-
-def _cells(row: Sequence[Finding]) -> Row:
-    outside = sum(each.outside for each in row)
-    ours = row[0].ours
-    by_value = sorted(row, key=lambda each: each.value)
-    verdict = f"{outside} of {len(row)} {'outside' if ours else 'wrong'}" if outside or not ours else "ok"
-    return (
-        f"{row[0].quantity}, {row[0].form}",
-        str(len(row)),
-        _number(by_value[0]),
-        _number(by_value[-1]),
-        _largest([each for each in row if isinstance(each, Bias)]),
-        (f"|z| ≤ {LARGEST_BIAS:g}" if isinstance(row[0], Bias) else FIGURE) if ours else ABSENT,
-        verdict,
-    )
-
-
-def _largest(row: Sequence[Bias]) -> str:
-    """Return the largest bias in tr Σ; of a single case, the mean as a multiple of the truth."""
-    if not row:
-        return ABSENT
-    far = max(row, key=lambda each: abs(each.mean - each.truth) / each.total_variance)
-    if far.study == "example":
-        return f"{_short(far.mean / far.truth)} ± {_short(far.standard_error / far.truth)} × truth"
-    return f"{(far.mean - far.truth) / far.total_variance:+.2%} tr Σ"
-
-
-def _number(finding: Finding) -> str:
-    if isinstance(finding, Coverage):
-        return f"{finding.value:.1%}"
-    return f"{finding.value:+.2f}" if abs(finding.value) < 100.0 else f"{finding.value:+.0f}"
-
-
-def _short(value: float) -> str:
-    return f"{value:.0f}" if abs(value) >= 10.0 else f"{value:.1f}" if abs(value) >= 2.0 else f"{value:.3f}"
-
-
 def _reached(row: Sequence[Finding]) -> bool:
     return not any(each.outside for each in row)
 
 
 def _filled(text: str) -> str:
     return textwrap.fill(text, WIDTH)
-
-
-def _line(cells: Row, widths: Sequence[int]) -> str:
-    """Return one line: the first cell to the left and indented, the others to the right."""
-    first, *rest = zip(cells, widths, strict=True)
-    return "  " + "  ".join([f"{first[0]:<{first[1]}}", *(f"{cell:>{width}}" for cell, width in rest)])
