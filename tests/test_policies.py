@@ -9,7 +9,24 @@ import pytest
 
 from nalr import Moments, NoiseAdaptiveLR, create_noisy_landscape
 from nalr.inputs import as_rows
-from nalr.policies import Constant, Decision, Evidence, NoiseAdaptive, NoiseAdaptiveSettings, Policy, Reason
+from nalr.policies import (
+    SASA,
+    VSGD,
+    AdaScale,
+    Constant,
+    Decision,
+    Evidence,
+    MoMo,
+    NoiseAdaptive,
+    NoiseAdaptiveSettings,
+    NoiseScaled,
+    Plateau,
+    Policy,
+    PolyakStep,
+    Reason,
+    WarmupCosine,
+    WarmupLinear,
+)
 from nalr.policies.anneal import Anneal
 from nalr.policies.kick import Kick
 from nalr.policies.signals import (
@@ -28,7 +45,29 @@ POLICIES = {
     "constant": Constant,
     "noise adaptive": NoiseAdaptive,
     "noise adaptive, other constants": lambda: NoiseAdaptive(NoiseAdaptiveSettings(ramp=0.1, clip=2.0)),
+    "cosine": lambda: WarmupCosine(warmup=0.0),
+    "warm-up and line": WarmupLinear,
+    "plateau": lambda: Plateau(patience=2, every=5, cooldown=1),
+    "noise scaled": NoiseScaled,
+    "vsgd": VSGD,
+    "adascale": AdaScale,
+    "adascale over a line": lambda: AdaScale(WarmupLinear(warmup=0.0), scale=16.0),
+    "sasa": lambda: SASA(fewest=16, share=0.5, every=10),
+    "polyak": PolyakStep,
+    "momo": MoMo,
+    "momo without momentum": lambda: MoMo(beta=0.0),
 }
+PLANNED = {"cosine", "warm-up and line", "adascale over a line"}
+"""Those that must be told where the run ends."""
+WARMING = {"warm-up and line"}
+"""Those that begin below the base rate."""
+
+
+def begin(policy, name, base_lr=0.01, total_steps=None, cooldown=5):
+    policy.begin(
+        base_lr, 1e-6 * base_lr, 1e6 * base_lr, total_steps or (300 if name in PLANNED else None), cooldown
+    )
+    return policy
 
 
 def evidence(rng, step, lr, rows=4, scale=1.0, loss=None):
@@ -65,7 +104,7 @@ def decide(policy, rng, steps, start=0, lr=0.0):
 def test_contract_answers_are_finite_rates_with_reasons_and_numbers(rng, name, total_steps):
     policy = POLICIES[name]()
     assert isinstance(policy, Policy)
-    policy.begin(0.1, 1e-6, 1e3, total_steps, 20)
+    begin(policy, name, 0.1, total_steps, 20)
     lr = 0.0
     for step in range(50):
         decision = policy.decide(evidence(rng, step, lr))
@@ -79,15 +118,14 @@ def test_contract_answers_are_finite_rates_with_reasons_and_numbers(rng, name, t
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_contract_the_first_answer_is_the_base_rate(rng, name):
-    policy = POLICIES[name]()
-    policy.begin(0.01, 1e-6, 1e3, None, 20)
-    assert policy.decide(evidence(rng, 0, 0.0)).lr == 0.01
+    policy = begin(POLICIES[name](), name)
+    lr = policy.decide(evidence(rng, 0, 0.0)).lr
+    assert lr == 0.01 or (name in WARMING and 0.0 < lr < 0.01)
 
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_contract_the_rate_never_rises_over_skipped_steps(rng, name):
-    policy = POLICIES[name]()
-    policy.begin(0.01, 1e-6, 1e3, None, 20)
+    policy = begin(POLICIES[name](), name)
     policy.decide(evidence(rng, 0, 0.0))
     lr = 0.01
     for repeated in range(1, 5):
@@ -111,11 +149,37 @@ def test_contract_resume_is_exact_and_the_state_is_json(name, cut):
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_contract_begin_forgets_the_run_before(name):
-    policy = POLICIES[name]()
-    policy.begin(0.01, 1e-8, 1e4, None, 5)
+    policy = begin(POLICIES[name](), name)
     first = decide(policy, np.random.default_rng(1), 60)
-    policy.begin(0.01, 1e-8, 1e4, None, 5)
+    begin(policy, name)
     assert decide(policy, np.random.default_rng(1), 60) == first
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_contract_a_policy_goes_on_from_parameters_that_were_put_back(rng, name):
+    policy = begin(POLICIES[name](), name)
+    decide(policy, rng, 40)
+    policy.restart(0.001)
+    assert all(0.0 < lr < math.inf for lr in decide(policy, rng, 40, 40))
+    told = json.dumps(policy.state_dict())  # as text, since nan is not equal to itself
+    assert json.dumps(json.loads(told)) == told
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_contract_steps_that_tell_little_are_survived(name):
+    """One row a step, no path, a loss and a gradient of zero: nothing raises, and the rate stays a rate."""
+    policy = begin(POLICIES[name](), name)
+    for step in range(60):
+        for moments in (
+            Moments(1, 1.0, 3, 2.0, 0.0),
+            Moments(4, 4.0, 3, 0.0, 0.0),
+            Moments(4, 4.0, 3, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+            Moments(4, 4.0, 3, 1e300, 1e300, -1e300, 1e300, 1e300, 1e300),
+            Moments(2, 2.0, 3, 5e-324, 5e-324, 5e-324, 5e-324, 5e-324, 5e-324),
+        ):
+            assert (
+                0.0 < policy.decide(Evidence(step, 0.0, 0.01 * (step % 2), moments, math.nan)).lr < math.inf
+            )
 
 
 def test_repr_shows_only_constants_that_were_changed():

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from nalr import _checks
-from nalr.averages import DecayedAverages
+from nalr.moments import Moments
 from nalr.policies.base import Decision, Evidence, Policy, Reason
+
+
+@dataclass(slots=True)
+class _State:
+    """All that changes. Averages are raw, and only clamped when they are read."""
+
+    base_lr: float = 0.0  # η_max
+    min_lr: float = 0.0
+    signal: float = 0.0  # average of Q
+    noise: float = 0.0  # average of tr Σ/B
+    weight: float = 0.0  # Σ decay^age of the steps in both
 
 
 class NoiseScaled(Policy):
@@ -51,51 +63,47 @@ class NoiseScaled(Policy):
 
     def __init__(self, *, memory: float = 20.0) -> None:
         self.memory = _checks.real("memory", memory, "at least 1 and finite", 1.0, math.inf, closed="left")
-        self._base_lr = 0.0
-        self._min_lr = 0.0
-        self._averages = self._new_averages()  # of Q and of tr Σ/B
+        self._state = _State()
 
     def __repr__(self) -> str:
         return f"NoiseScaled(memory={self.memory!r})"
-
-    def _new_averages(self) -> DecayedAverages:
-        return DecayedAverages(1.0 - 1.0 / self.memory)
 
     def begin(
         self, base_lr: float, min_lr: float, max_lr: float, total_steps: int | None, cooldown: int
     ) -> None:
         """Take the base rate as η_max."""
-        self._base_lr, self._min_lr = base_lr, min_lr
-        self._averages = self._new_averages()
+        self._state = _State(base_lr, min_lr)
 
     def decide(self, evidence: Evidence) -> Decision:
         """Return the rate that the noise of the steps before allows."""
-        averages, moments = self._averages, evidence.moments
-        signal, noise = averages.first, averages.second
-        if moments.num_rows > 1:
-            averages.add(moments.signal, moments.total_variance / moments.total_weight)
-        if math.isnan(signal):
-            return Decision(self._base_lr, Reason.HOLD if evidence.step else Reason.START, {})
+        s = self._state
+        known, signal, noise = s.weight > 0.0, s.signal, s.noise
+        self._take_in(evidence.moments)
+        if not known:
+            return Decision(s.base_lr, Reason.HOLD if evidence.step else Reason.START, {})
         positive = max(signal, 0.0)
         share = positive / (positive + noise) if noise > 0.0 else 1.0
-        lr = max(share * self._base_lr, self._min_lr)
-        reason = Reason.FORMULA if lr > self._min_lr else Reason.BOUND
+        lr = max(share * s.base_lr, s.min_lr)
+        reason = Reason.FORMULA if lr > s.min_lr else Reason.BOUND
         return Decision(lr, reason, {"signal": signal, "noise_variance": noise, "share": share})
+
+    def _take_in(self, moments: Moments) -> None:
+        """Take the step into the averages, if its rows tell their noise."""
+        if moments.num_rows < 2:
+            return
+        s = self._state
+        s.weight = (1.0 - 1.0 / self.memory) * s.weight + 1.0  # so that the first has a share of 1
+        s.signal += (moments.signal - s.signal) / s.weight
+        s.noise += (moments.total_variance / moments.total_weight - s.noise) / s.weight
 
     def restart(self, lr: float) -> None:
         """Take `lr` as η_max from here on, and measure anew."""
-        self._base_lr = lr
-        self._averages = self._new_averages()
+        self._state = _State(lr, self._state.min_lr)
 
     def state_dict(self) -> dict[str, Any]:
         """Return η_max and the averages."""
-        return {
-            "base_lr": self._base_lr,
-            "min_lr": self._min_lr,
-            "averages": self._averages.state_dict(),
-        }
+        return asdict(self._state)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take the state of `state_dict` exactly."""
-        self._base_lr, self._min_lr = float(state["base_lr"]), float(state["min_lr"])
-        self._averages.load_state_dict(state["averages"])
+        self._state = _State(**state)
