@@ -185,7 +185,8 @@ def read_columns(history: Any, name: str, optional: Iterable[str]) -> dict[str, 
         column: _numbers(column, columns[column]) if column in columns else missing for column in wanted
     }
     reasons = _values(columns["reason"]) if "reason" in columns else [""] * length
-    read["reason"] = np.array([str(reason) for reason in reasons], dtype=np.str_)
+    named = ["" if reason is None or reason != reason else str(reason) for reason in reasons]  # nan: none
+    read["reason"] = np.array(named, dtype=np.str_)
     return read
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from nalr.reporting.noise import batch_advice, noise_course
 from nalr.reporting.phases import phases_of
 from nalr.reporting.record import Report
 from nalr.reporting.remarks import remarks_on
-from nalr.reporting.run import Run, read_run
+from nalr.reporting.run import read_run
 from nalr.reporting.slope import final_slope
 from nalr.summary import loss_course, rate_course
 
@@ -68,7 +67,7 @@ def report(history: Any) -> Report:
         smoothed=bool(np.isfinite(run.columns["smoothed_loss"]).any()),
         loss=loss_course(run.columns),
         slope=final_slope(run),
-        base_lr=_base_of(run),
+        base_lr=run.base_lr,
         rate=rate_course(run.columns),
         phases=phases_of(run),
         reasons=run.reasons,
@@ -78,7 +77,3 @@ def report(history: Any) -> Report:
         batch=batch_advice(run),
     )
     return dataclasses.replace(found, remarks=remarks_on(found, run))
-
-
-def _base_of(run: Run) -> float:
-    return rate_course(run.columns).start if math.isnan(run.base_lr) else run.base_lr

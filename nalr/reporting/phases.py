@@ -22,6 +22,9 @@ MOST_PHASES = 8
 SHORT = 0.02
 """Share of the run below which a pause between two moves is not told."""
 
+MOST_POINTS = 4096
+"""Rates that the lines are fitted to, evenly taken from longer records: cuts last, so none is missed."""
+
 PASSING = ("clip", "skip")
 """Reasons whose rate is of their own step alone."""
 
@@ -48,18 +51,21 @@ def phases_of(run: Run) -> tuple[Phase, ...]:
         return ()
     height = np.log(lr)
     tolerance = NOTABLE
-    while len(pieces := _merged(_corners(step, height, tolerance), step, height, tolerance)) > MOST_PHASES:
+    points = np.unique([*range(0, step.size, -(-step.size // MOST_POINTS)), step.size - 1])
+    x, y = step[points], height[points]
+    while len(pieces := _merged(_corners(x, y, tolerance), x, y, tolerance)) > MOST_PHASES:
         tolerance *= 2.0
+    whole = [(int(points[a]), int(points[b]), direction) for a, b, direction in pieces]
     return tuple(
         Phase(
-            _kind(np.diff(height[a : b + 1]), reason[a + 1 : b + 1], direction),
+            _kind(height[a : b + 1], reason[a + 1 : b + 1], direction),
             float(step[a]),
             float(step[b]),
             float(lr[a]),
             float(lr[b]),
             dict(Counter(each for each in reason[a + (a > 0) : b + 1].tolist() if each).most_common()),
         )
-        for a, b, direction in pieces
+        for a, b, direction in whole
     )
 
 
@@ -96,10 +102,11 @@ def _merged(corners: list[int], x: Array, y: Array, tolerance: float) -> list[tu
     return pieces
 
 
-def _kind(changes: Array, reasons: NDArray[np.str_], direction: int) -> str:
+def _kind(heights: Array, reasons: NDArray[np.str_], direction: int) -> str:
     """Return the name of a move, by the reasons that made most of it."""
     if direction == 0:
-        return "held"
+        return "held" if np.ptp(heights) < 2.0 * NOTABLE else "varied"
+    changes = np.diff(heights)
     families = RISES if direction > 0 else FALLS
     made = {
         kind: direction * float(changes[np.isin(reasons, family)].sum()) for kind, family in families.items()

@@ -38,7 +38,7 @@ class Phase:
     Attributes
     ----------
     kind : str
-        What it did: "ramped", "grew", "kicked", "rose"; "held"; "shrank", "backed off", "was cut",
+        What it did: "ramped", "grew", "kicked", "rose"; "held", "varied"; "shrank", "backed off", "was cut",
         "stepped down", "went back", "cooled", "annealed", "fell".
     first_step, last_step : float
         Where the phase begins and ends.
@@ -131,7 +131,7 @@ class Report:
     slope : Slope
         Where the loss was going at the end.
     base_lr : float
-        The rate that the run was given, or the first recorded one.
+        The rate that the run was given; nan where the source does not tell: a record alone does not.
     rate : RateCourse
         Start, end, peak, and the step of the peak.
     phases : tuple of Phase

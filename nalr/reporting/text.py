@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator
 
 from nalr.reporting.record import NoisePart, Phase, Report
-from nalr.reporting.words import MEANINGS, factor, number, percent, step
+from nalr.reporting.words import MEANINGS, at_step, factor, number, percent, step, unit_of
 
 WIDTH = 100
 
@@ -36,8 +36,8 @@ def _loss(report: Report) -> Iterator[str]:
         return
     kind = "smoothed loss" if report.smoothed else "loss of single batches"
     lines = [
-        f"{kind} {number(loss.first)} -> {number(loss.last)}, best {number(loss.best)} at step "
-        f"{step(loss.best_step)}"
+        f"{kind} {number(loss.first)} -> {number(loss.last)}, best "
+        f"{number(loss.best)}{at_step(loss.best_step)}"
     ]
     if math.isfinite(slope.value) and math.isfinite(slope.standard_error):
         change, error = slope.value * slope.steps, slope.standard_error * slope.steps
@@ -48,16 +48,17 @@ def _loss(report: Report) -> Iterator[str]:
 
 
 def _rate(report: Report) -> Iterator[str]:
-    rate, base = report.rate, report.base_lr
+    rate = report.rate
+    told = math.isfinite(report.base_lr)
+    base, name = (report.base_lr, "base rate") if told else (rate.start, "first rate")
     if not math.isfinite(rate.start):
         return
     lines = [
-        f"{number(rate.start)} -> {number(rate.end)}, highest {number(rate.peak)} at step "
-        f"{step(rate.peak_step)}"
+        f"{number(rate.start)} -> {number(rate.end)}, highest {number(rate.peak)}{at_step(rate.peak_step)}"
     ]
-    if math.isfinite(base) and base > 0.0:
+    if base > 0.0:
         lines.append(
-            f"base rate {number(base)}: the highest was {factor(rate.peak / base)} that, the last "
+            f"{name} {number(base)}: the highest was {factor(rate.peak / base)} that, the last "
             f"{factor(rate.end / base)}"
         )
     yield from _section("Learning rate", lines + [_phase(phase) for phase in report.phases])
@@ -84,15 +85,16 @@ def _why(report: Report) -> Iterator[str]:
 
 def _noise(report: Report) -> Iterator[str]:
     parts = (report.noise_early, report.noise_late)
+    unit = unit_of(report.noise.batch_size)
     rows = (
-        ("noise of one sample's gradient (RMS)", [_scale(part) for part in parts]),
+        (f"noise of one {unit}'s gradient (RMS)", [_scale(part) for part in parts]),
         ("share of signal in a step's gradient", [_share(part) for part in parts]),
-        ("gradient noise scale, in samples", [_simple(part) for part in parts]),
+        (f"gradient noise scale, in {unit}s", [_simple(part) for part in parts]),
     )
     known = [(name, values) for name, values in rows if any(values)]
     if known:
-        heads = f"{'':<38} {'first third':<22} last third"
-        lines = [f"{name:<38} {early or '-':<22} {late or '-'}" for name, (early, late) in known]
+        heads = f"{'':<38} {'first third':<24} last third"
+        lines = [f"{name:<38} {early or '-':<24} {late or '-'}" for name, (early, late) in known]
         yield from _section("Noise (medians)", [heads, *lines])
 
 
@@ -118,19 +120,19 @@ def _batch(report: Report) -> Iterator[str]:
     batch = report.batch
     if batch is None:
         return
-    if batch.balanced < 1.0:
+    if batch.balanced < 1.0 < batch.batch_size:  # there are no batches of less than a sample
         yield from _section(
             "Batch size", ["so little is noise that one sample a step would do nearly as well"]
         )
         return
-    least = "at least " if batch.at_least else ""
-    most = "at most " if batch.at_least else ""
-    size = number(batch.batch_size)
+    least, most, beyond = ("at least ", "at most ", " or more") if batch.at_least else ("", "", "")
+    unit = unit_of(batch.batch_size)
     lines = [
-        f"{size} samples a step need {least}{factor(batch.steps_factor)} the fewest steps and "
-        f"{most}{factor(batch.samples_factor)} the fewest samples",
-        f"at {least}{number(batch.balanced)} both are 2x: beyond it a batch saves few steps, below it few "
-        "samples",
+        f"{number(batch.batch_size)} {unit}{'s' * (batch.batch_size != 1.0)} a step: "
+        f"{least}{factor(batch.steps_factor)} the fewest steps, {most}{factor(batch.samples_factor)} the "
+        f"fewest {unit}s",
+        f"both would be 2x at {number(batch.balanced)}{beyond}: above it a batch saves few steps, below it "
+        f"few {unit}s",
     ]
     early, late = report.noise_early.gradient_noise_scale, report.noise_late.gradient_noise_scale
     if GREW * early < late < math.inf and early > 0.0:
@@ -138,7 +140,7 @@ def _batch(report: Report) -> Iterator[str]:
             f"that size grew {factor(late / early)} from the first third to the last: so could the batch"
         )
     if batch.batch_size == 1.0:
-        lines.append("(a row that is the mean of many samples counts as one, unless its weight was told)")
+        lines.append("(the mean of a whole batch counts as one row, unless its weight was told)")
     yield from _section("Batch size", lines)
 
 

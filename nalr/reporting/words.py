@@ -39,6 +39,11 @@ def step(value: float) -> str:
     return f"{value:.0f}" if math.isfinite(value) else "?"
 
 
+def at_step(value: float) -> str:
+    """Return " at step …", or nothing where the step is not known."""
+    return f" at step {step(value)}" if math.isfinite(value) else ""
+
+
 def percent(share: float) -> str:
     """Return a share in whole percents; small ones keep their first digit."""
     shown = 100.0 * share
@@ -48,6 +53,11 @@ def percent(share: float) -> str:
 def factor(value: float) -> str:
     """Return what something was multiplied by."""
     return f"{number(value)}x"
+
+
+def unit_of(batch_size: float) -> str:
+    """Return what a batch size counts: of a single row nobody knows how many samples it is the mean of."""
+    return "row" if batch_size == 1.0 else "sample"
 
 
 def times(count: int) -> str:

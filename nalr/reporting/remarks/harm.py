@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from nalr.reporting.record import Remark, Report
 from nalr.reporting.run import Run
-from nalr.reporting.words import percent, step, times
+from nalr.reporting.words import at_step, percent, times
 
 MANY_HARMS = 3
 """Cuts and blow-ups together that are many: a search from a wrong base rate takes one or two."""
@@ -28,8 +26,8 @@ def skipped_steps(report: Report, run: Run) -> Remark | None:
     count = report.reasons.get("skip", 0)
     if not count:
         return None
-    first = run.first_step_of("skip")
-    since = f", first at step {step(first)}" if math.isfinite(first) else ""
+    at = at_step(run.first_step_of("skip"))
+    since = f", first{at}" if at else ""
     return Remark(
         "skipped steps",
         f"{times(count)} in {report.steps} steps the loss or the gradient was not finite{since}.",

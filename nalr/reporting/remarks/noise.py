@@ -6,7 +6,7 @@ import numpy as np
 
 from nalr.reporting.record import Remark, Report
 from nalr.reporting.run import Run
-from nalr.reporting.words import factor, number, percent
+from nalr.reporting.words import factor, percent
 
 NOISY = 0.1
 """Signal fraction below which noise dominates: B_simple is then above nine batches, and doubling the batch
@@ -24,7 +24,9 @@ def mostly_noise(report: Report, run: Run) -> Remark | None:
     if not (_enough(run) and report.noise.signal_fraction < NOISY):
         return None
     batch = report.batch
-    to = f" (up to about {number(batch.balanced)})" if batch is not None and not batch.at_least else ""
+    to = ""
+    if batch is not None and not batch.at_least:
+        to = f" (up to about {factor(batch.balanced / batch.batch_size)} this one)"
     return Remark(
         "mostly noise",
         f"In the median step {percent(report.noise.signal_fraction)} of the gradient was signal (in squared "
@@ -39,8 +41,8 @@ def mostly_signal(report: Report, run: Run) -> Remark | None:
     if not (_enough(run) and report.noise.signal_fraction > CLEAR):
         return None
     batch = report.batch
-    known = batch is not None and batch.balanced >= 1.0  # of less than a sample nothing can be made
-    cost = f"; the run took {factor(batch.samples_factor)} the fewest samples" if batch and known else ""
+    whole = batch is not None and batch.balanced >= 1.0  # there are no batches of less than a sample
+    cost = f"; the run took {factor(batch.samples_factor)} the fewest samples" if batch and whole else ""
     return Remark(
         "mostly signal",
         f"In the median step {percent(report.noise.signal_fraction)} of the gradient was signal (in squared "
