@@ -46,7 +46,7 @@ def little(monkeypatch):
     """Replace the plan by that of a few small cells."""
 
     def plan(quick, only, draws, seed):
-        return Plan([cell for cell in LITTLE if only is None or cell.study in only], draws or 20, seed)
+        return Plan([cell for cell in LITTLE if only is None or cell.study in only], draws or 30, seed)
 
     monkeypatch.setattr(command, "plan", plan)
 
@@ -63,9 +63,9 @@ def found(capsys, *arguments):
 
 
 def test_json_is_all_that_is_printed_with_json(capsys, little):
-    result = found(capsys, "--draws", "12", "--seed", "3")
+    result = found(capsys, "--draws", "30", "--seed", "3")
     assert set(result) == {"draws", "seed", "biases", "coverages", "chance", "figures"}
-    assert (result["draws"], result["seed"]) == (12, 3)
+    assert (result["draws"], result["seed"]) == (30, 3)
     assert {each["study"] for each in result["biases"]} == {"bias", "example"}
     assert {each["study"] for each in result["coverages"]} == {
         "rows",
@@ -77,15 +77,15 @@ def test_json_is_all_that_is_printed_with_json(capsys, little):
     ours = [each for each in result["biases"] if each["form"] == OURS]
     assert len(ours) == result["chance"]["count"] == 6 * len(RATIOS) * 2 + 2
     for each in result["biases"]:
-        assert each["draws"] == (240 if each["study"] == "example" else 12)
+        assert each["draws"] == (600 if each["study"] == "example" else 30)
         assert each["value"] == pytest.approx((each["mean"] - each["truth"]) / each["standard_error"])
     for each in result["coverages"]:
-        assert each["value"] == each["hits"] / 12
+        assert each["value"] == each["hits"] / 30
     assert {"tr Σ", "|G|²", "B_simple", "tr H"} <= {each["quantity"] for each in result["coverages"]}
 
 
 def test_a_table_is_printed_that_fits_a_terminal(capsys, little):
-    assert main(["bench", "estimators", "--quick", "--draws", "20", "--jobs", "1"]) == 0
+    assert main(["bench", "estimators", "--quick", "--draws", "30", "--jobs", "1"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
     assert max(map(len, out.splitlines())) <= 110
@@ -103,11 +103,11 @@ def test_a_table_is_printed_that_fits_a_terminal(capsys, little):
 
 def test_a_report_holds_every_cell_and_the_command(capsys, little, tmp_path):
     path = tmp_path / "estimators.md"
-    arguments = ["--draws", "20", "--only", "bias,probes", "--seed", "1"]
+    arguments = ["--draws", "30", "--only", "bias,probes", "--seed", "1"]
     assert main(["bench", "estimators", *arguments, "--jobs", "1", "--report", str(path)]) == 0
     assert capsys.readouterr().err == f"{path}\n"
     text = path.read_text(encoding="utf-8")
-    assert "Made by `nalr bench estimators --only bias,probes --draws 20 --seed 1`" in text
+    assert "Made by `nalr bench estimators --only bias,probes --draws 30 --seed 1`" in text
     for line in ("| 64 probes, D = 10 |", r"| D = 100, \|G\|²/tr Σ = 0.0001 |", "## Every interval"):
         assert line in text
 
@@ -115,14 +115,14 @@ def test_a_report_holds_every_cell_and_the_command(capsys, little, tmp_path):
 def test_the_same_seed_gives_the_same_table_on_any_number_of_processes(capsys, little, monkeypatch):
     monkeypatch.setattr(Trace, "block", 7)  # several blocks of each, which come back in any order
     monkeypatch.setattr(Shifted, "block", 7)
-    arguments = ("--only", "bias,probes", "--draws", "20")
+    arguments = ("--only", "bias,probes", "--draws", "30")
     alone = found(capsys, *arguments)
     assert found(capsys, *arguments, "--jobs", "2") == alone
     assert found(capsys, *arguments, "--seed", "1") != alone
 
 
 def test_options_before_the_part_count_for_it(capsys, little):
-    arguments = ["bench", "--json", "estimators", "--only", "rows", "--draws", "10", "--jobs", "1"]
+    arguments = ["bench", "--json", "estimators", "--only", "rows", "--draws", "30", "--jobs", "1"]
     assert main(arguments) == 0
     assert json.loads(capsys.readouterr().out)["biases"] == []
 
@@ -140,7 +140,7 @@ def test_options_of_the_kernels_are_refused(capsys, option):
     ("arguments", "message"),
     [
         (("--only", "fly"), "argument --only: must be one of bias, example,"),
-        (("--draws", "9"), "argument --draws: must be at least 10, got '9'"),
+        (("--draws", "29"), "argument --draws: must be at least 30, got '29'"),
         (("--draws", "x"), "argument --draws: must be a whole number of at least 1, got 'x'"),
         (("--seed", "-1"), "argument --seed: must be a whole number of at least 0, got '-1'"),
         (("--jobs", "0"), "argument --jobs: must be a whole number of at least 1, got '0'"),

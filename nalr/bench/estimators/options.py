@@ -19,6 +19,9 @@ STUDIES = {
 """What `--only` can name, in the order in which it is run."""
 
 
+FEWEST_DRAWS = 30
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options to `parser`; of those of ``nalr bench`` before it, --quick, --only and --json stand."""
     parser.add_argument(
@@ -35,7 +38,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help=f"only these, as a list with commas; of {', '.join(STUDIES)}",
     )
     parser.add_argument(
-        "--draws", metavar="N", type=draws, help="draws of each cell, at least 10 (default 10000)"
+        "--draws", metavar="N", type=draws, help="draws of each cell, at least 30 (default 10000)"
     )
     parser.add_argument("--seed", metavar="N", type=seed, default=0, help="of all draws (default 0)")
     parser.add_argument(
@@ -57,10 +60,10 @@ def studies(text: str) -> list[str]:
 
 
 def draws(text: str) -> int:
-    """Return a number of draws that a standard error can be had from."""
+    """Return a number of draws that a standard error can be had from, also of values that are mostly 0."""
     number = whole_number(text)
-    if number < 10:
-        raise argparse.ArgumentTypeError(f"must be at least 10, got {text!r}")
+    if number < FEWEST_DRAWS:
+        raise argparse.ArgumentTypeError(f"must be at least {FEWEST_DRAWS}, got {text!r}")
     return number
 
 
