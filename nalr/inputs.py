@@ -81,7 +81,7 @@ def _exact(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.float32) if dtype in (HALF, BRAIN) else dtype
 
 
-def _as_floats(values: Array) -> Array:
+def as_floats(values: Array) -> Array:
     """Return 16-bit floats, given as bits, as float32; others as they are."""
     if values.dtype == HALF:
         return values.view(np.float16).astype(np.float32)
@@ -146,7 +146,7 @@ class Gradients:
             return found[0]
         kind = np.result_type(*(_exact(values.dtype) for values in found))
         joined = np.empty(stop - start, kind)
-        np.concatenate([_as_floats(values) for values in found], out=joined)
+        np.concatenate([as_floats(values) for values in found], out=joined)
         return joined
 
     def copy_row(self, out: Array) -> None:
@@ -155,7 +155,7 @@ class Gradients:
         for part in self.parts:
             for start in range(0, part.width, COPIED):
                 stop = min(start + COPIED, part.width)
-                out[offset + start : offset + stop] = _as_floats(part.row(start, stop))
+                out[offset + start : offset + stop] = as_floats(part.row(start, stop))
             offset += part.width
 
     def columns(self, columns: slice) -> Gradients:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nalr import _checks, batch
 from nalr._checks import NoiseWarning
-from nalr.averages import DecayedAverages
+from nalr.averages import DecayedAverages, Within
 from nalr.columns import PooledColumns, column_variance
 from nalr.inputs import Gradients, as_rows, as_vector
 from nalr.jackknife import within_step_covariance
@@ -113,7 +113,7 @@ class NoiseEstimator:
         self._averages = DecayedAverages(self.decay)
         self._rows = RowAccumulator()  # the latest step
         self._before = RowAccumulator()  # the one before, where a one-row step needs it
-        self._within: tuple[float, float, float, float] | None = None  # of the latest step
+        self._within: Within | None = None  # of the latest step
         self._columns = PooledColumns()  # fed with `per_coordinate` only
         self._children = {
             name: NoiseEstimator(decay=self.decay, population=self.population, confidence=self.confidence)
@@ -269,12 +269,19 @@ class NoiseEstimator:
         alone = self._rows.num_rows == 0
         self._rows.add_rows(rows, shares)
         if alone and self._averages.state.count < FEWEST_BLOCKS and self._rows.nonfinite == 0:
-            self._within = within_step_covariance(rows, self._rows, shares)
+            self._within = self._of_sample(within_step_covariance(rows, self._rows, shares))
         if self.per_coordinate:
             self._columns.update(rows)
         for name, child in self._children.items():
             child._add_rows(rows.columns(self.groups[name]), shares)
             child._state.closed = True
+
+    def _of_sample(self, within: Within | None) -> Within | None:
+        """Return the covariance of one step's estimates as for rows without replacement, if they are."""
+        if within is None or self.population is None:
+            return within
+        left = max(1.0 - self._rows.total_weight / self.population, 0.0)
+        return left * within[0], left * within[1], left * within[2], within[3]
 
     def update_moments(self, moments: Moments) -> NoiseEstimator:
         """Take in one step from its sums, made elsewhere.
@@ -323,7 +330,7 @@ class NoiseEstimator:
             return moments._replace(previous_product=batch.inner_product(self._rows.mean, self._before.mean))
         return moments
 
-    def _take(self, moments: Moments, within: tuple[float, float, float, float] | None) -> None:
+    def _take(self, moments: Moments, within: Within | None) -> None:
         s = self._state
         s.nonfinite += moments.nonfinite
         s.skipped = not moments.usable

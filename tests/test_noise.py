@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from nalr import NoiseEstimator, NoiseWarning, create_noisy_landscape
+from nalr.efficiency import batch_efficiency
 from nalr.noise import compute_gradient_variance
 from nalr.noise_reading import NoiseStatus
 from tests.cases import batches
@@ -420,3 +421,40 @@ def test_a_refused_step_changes_nothing(rng):
     with pytest.raises(ValueError, match="`moments` must have dimension 3 as in earlier updates, got 4"):
         estimator.update_moments(NoiseEstimator().update(np.ones((2, 4)))._step_moments())
     assert same(estimator.state_dict(), before)
+
+
+# -- what the reading says of batch sizes ---------------------------------------------------------------
+
+
+def test_efficiency_is_mccandlishs_trade_and_its_intervals_cover(rng):
+    hits, runs = 0, 400
+    for _ in range(runs):
+        reading = settled(rng, steps=20, rows=8, dimension=20, mean=0.5).reading()  # noise scale 4
+        half, fine = reading.efficiency(4.0), reading.efficiency(64)
+        assert half.samples + half.steps == pytest.approx(1.0)
+        low, high = half.samples_interval
+        assert low <= half.samples <= high
+        hits += low <= 0.5 <= high
+        assert fine.steps > half.steps
+    assert hits / runs == pytest.approx(0.95, abs=3.0 * math.sqrt(0.05 * 0.95 / runs) + 0.01)
+    assert reading.efficiency().steps == pytest.approx(reading.signal_fraction)
+    assert reading.efficiency().steps_interval == pytest.approx(reading.signal_fraction_interval)
+    assert reading.batch_size == 8.0 and reading.confidence == 0.95
+
+
+def test_efficiency_in_a_case_worked_by_hand():
+    # 1000 samples a step at a noise scale of 250: a fifth of what a sample can, four fifths of a step.
+    efficiency = batch_efficiency(1000.0, 250.0, (250.0, math.inf))
+    assert (efficiency.samples, efficiency.steps) == (0.2, 0.8)
+    assert efficiency.samples_interval == (0.2, 1.0)
+    assert efficiency.steps_interval == (0.0, 0.8)
+
+
+def test_efficiency_before_data_and_with_wrong_sizes(rng):
+    empty = NoiseEstimator().reading()
+    assert math.isnan(empty.efficiency(32).samples)
+    assert str(empty.efficiency(32)) == "batch 32: nothing is known of the gradient noise scale yet"
+    for call in (empty.efficiency, lambda: empty.efficiency(-1.0)):
+        with pytest.raises(ValueError, match="`batch_size` must be positive and finite, got"):
+            call()
+    assert empty.signal_fraction_interval == (0.0, 1.0)
