@@ -43,7 +43,7 @@ class VSGD(Policy):
     memory : float
         Steps that the averages remember, at least 2, while noise matters.
     confidence : float
-        In (0, 1): level of the interval of Q/A.
+        Level of the interval of Q/A, in (0, 1).
 
     Raises
     ------
@@ -61,10 +61,12 @@ class VSGD(Policy):
     step whose noise tr Σ/B is below a tenth of |ḡ|² speaks for itself, and begins the averages anew; that is
     also how a rate far too large is mended at once. All others are averaged over `memory` steps.
 
-    *Where A is not significant.* Fieller's interval of the averages' Q/A, its variance from blocks of steps,
-    has no upper end where A may be zero, and 0 for its lower where Q may be. The rate is Q/A where both are
-    clear of zero; else it moves just into the interval, and is held if it is there already: so at rates so
-    small that A drowns in noise. Without curvature, A ≤ 0, it is held too.
+    *Where A is not significant.* The rate moves just into Fieller's interval of the averages' Q/A, its
+    variance from blocks of steps, and is held where it is in there already. The interval has no upper end
+    where A may be zero, and 0 for its lower where Q may be: so nothing moves in the first steps, nor at rates
+    so small that A drowns in noise. To take Q/A itself whenever it looks significant, as one look in twenty
+    does by chance, would lower the rate each time, and at lower rates A is known still less. A clear step
+    without curvature, A ≤ 0, changes nothing.
 
     *Needs* two rows a step and plain SGD, which |s|² = η²|ḡ|² shows; other steps change nothing.
 
@@ -130,15 +132,14 @@ class VSGD(Policy):
         return self._judge_averages()
 
     def _judge_averages(self) -> dict[str, float]:
-        """Set the rate by the averages, as far as they are significant."""
+        """Move the rate into the interval of the averages' Q/A, and no further."""
         slope, change = self._averages.first, self._averages.second
         covariance = self._averages.covariance()
         if covariance is None:
             return {"slope": slope, "change": change}
         t = student_t_quantile(self.confidence, covariance.degrees_of_freedom)
         low, high = fieller_interval(slope, change, covariance.first, covariance.second, covariance.both, t)
-        clear = 0.0 < low and high < math.inf
-        self._set(slope / change if clear else min(max(self._state.rate, low), high))
+        self._set(min(max(self._state.rate, low), high))
         return {"slope": slope, "change": change, "low": low, "high": high}
 
     def _set(self, rate: float) -> None:
