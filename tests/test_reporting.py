@@ -303,7 +303,29 @@ def test_steps_without_signal_count_as_the_noisiest_and_not_as_unknown():
     assert np.isinf(noise_scales(run)[3:]).all()
     assert np.nanmedian(scales) == 20.0  # what leaving them out would say
     assert batch_advice(run).at_least and batch_advice(run).balanced == 30.0
-    assert "both would be 2x at 30 or more" in str(nalr.report(columns))
+    report = nalr.report(columns)
+    assert "both would be 2x at 30 or more" in str(report) and "no signal to be seen" in str(report)
+    assert (report.noise_early.no_signal, report.noise.no_signal) == (0.0, 6 / 9)
+
+
+def test_a_noise_scale_is_shown_with_the_share_of_steps_that_it_leaves_out():
+    scales = [10.0] * 6 + [90.0, 90.0, math.nan]
+    columns = {"step": range(9), "loss": [1.0] * 9, "lr": [0.1] * 9, "batch_size": [16.0] * 9}
+    columns |= {"gradient_noise_scale": scales, "noise_scale": [1.0] * 9}
+    text = str(nalr.report(columns | {"signal_fraction": [0.5] * 8 + [0.0]}))
+    assert "90 (no signal in 33 %)" in text and "that size grew many times" in text
+    clear = str(
+        nalr.report(columns | {"signal_fraction": [0.5] * 8 + [math.nan]})
+    )  # of a step nothing is known
+    assert "(no signal" not in clear and "that size grew 9x" in clear
+
+
+def test_no_batch_of_less_than_a_sample_is_advised():
+    columns = {"step": range(9), "loss": [1.0] * 9, "lr": [0.1] * 9}
+    text = str(nalr.report(columns | {"batch_size": [16.0] * 9, "gradient_noise_scale": [0.25] * 9}))
+    assert "one sample a step needs 1.25x the fewest steps" in text and "both would be" not in text
+    rows = str(nalr.report(columns | {"batch_size": [1.0] * 9, "gradient_noise_scale": [0.25] * 9}))
+    assert "both would be 2x at 0.25" in rows and "of a whole batch counts as one row" in rows
 
 
 def test_the_slope_is_that_of_least_squares_a_step(rng):

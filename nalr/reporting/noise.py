@@ -23,13 +23,16 @@ def _part(run: Run, rows: slice) -> NoisePart:
     def median(column: str) -> float:
         return _quantile(run.columns[column][rows], 0.5)
 
+    scales = noise_scales(run)[rows]
+    known = scales[~np.isnan(scales)]
     return NoisePart(
         median("noise_scale"),
         median("noise_scale_low"),
         median("noise_scale_high"),
-        _quantile(noise_scales(run)[rows], 0.5),
+        _quantile(scales, 0.5),
         median("signal_fraction"),
         median("batch_size"),
+        float(np.isinf(known).mean()) if known.size else math.nan,
     )
 
 

@@ -70,6 +70,8 @@ class NoisePart:
         Share of a step's gradient (in squared norm) that is signal.
     batch_size : float
         Samples a step.
+    no_signal : float
+        Share of the steps whose averaged signal did not come out above zero.
     """
 
     noise_scale: float = math.nan
@@ -78,6 +80,7 @@ class NoisePart:
     gradient_noise_scale: float = math.nan
     signal_fraction: float = math.nan
     batch_size: float = math.nan
+    no_signal: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)

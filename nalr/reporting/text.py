@@ -6,6 +6,7 @@ import math
 import textwrap
 from collections.abc import Iterator
 
+from nalr.reporting.noise import excess
 from nalr.reporting.record import NoisePart, Phase, Report
 from nalr.reporting.words import MEANINGS, at_step, factor, number, percent, step, unit_of
 
@@ -13,6 +14,9 @@ WIDTH = 100
 
 GREW = 4.0
 """Growth of the gradient noise scale that is told: twofold changes are within its error."""
+
+UNSEEN = 0.05
+"""Share of the steps without a signal above the noise that is told: it is what the ratio is worth."""
 
 
 def page(report: Report) -> str:
@@ -113,7 +117,10 @@ def _share(part: NoisePart) -> str:
 def _simple(part: NoisePart) -> str:
     if math.isinf(part.gradient_noise_scale):
         return "no signal to be seen"
-    return number(part.gradient_noise_scale) if math.isfinite(part.gradient_noise_scale) else ""
+    if math.isnan(part.gradient_noise_scale):
+        return ""
+    unseen = f" (no signal in {percent(part.no_signal)})" if part.no_signal >= UNSEEN else ""
+    return number(part.gradient_noise_scale) + unseen
 
 
 def _batch(report: Report) -> Iterator[str]:
@@ -121,8 +128,9 @@ def _batch(report: Report) -> Iterator[str]:
     if batch is None:
         return
     if batch.balanced < 1.0 < batch.batch_size:  # there are no batches of less than a sample
+        steps = factor(excess(batch.balanced, 1.0))
         yield from _section(
-            "Batch size", ["so little is noise that one sample a step would do nearly as well"]
+            "Batch size", [f"so little is noise: one sample a step needs {steps} the fewest steps"]
         )
         return
     least, most, beyond = ("at least ", "at most ", " or more") if batch.at_least else ("", "", "")
@@ -135,10 +143,10 @@ def _batch(report: Report) -> Iterator[str]:
         f"few {unit}s",
     ]
     early, late = report.noise_early.gradient_noise_scale, report.noise_late.gradient_noise_scale
-    if GREW * early < late < math.inf and early > 0.0:
-        lines.append(
-            f"that size grew {factor(late / early)} from the first third to the last: so could the batch"
-        )
+    if GREW * early < late and early > 0.0:
+        clear = report.noise_late.no_signal < UNSEEN
+        grew = factor(late / early) if clear else "many times"
+        lines.append(f"that size grew {grew} from the first third to the last: so could the batch")
     if batch.batch_size == 1.0:
         lines.append("(the mean of a whole batch counts as one row, unless its weight was told)")
     yield from _section("Batch size", lines)
