@@ -6,6 +6,8 @@ import dataclasses
 import json
 import math
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -364,3 +366,14 @@ def test_numbers_are_short():
 def test_the_columns_read_are_those_of_a_history():
     run = read_run(History())
     assert set(run.columns) == set(COLUMNS)
+
+
+def test_a_report_loads_nothing_heavy():
+    script = (
+        "import sys, nalr\n"
+        "columns = {'step': range(900), 'loss': [1.0] * 900, 'lr': [0.1] * 900}\n"
+        "str(nalr.report(columns))\n"
+        "print([m for m in ('numba', 'torch', 'matplotlib', 'scipy') if m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
