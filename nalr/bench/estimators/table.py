@@ -54,12 +54,10 @@ def _largest(row: Sequence[Bias]) -> str:
         return ABSENT
     far = max(row, key=lambda each: abs(each.mean - each.truth) / each.total_variance)
     if far.study == "example":
-        return f"{_short(far.mean / far.truth)} ± {_short(far.standard_error / far.truth)} × truth"
+        times, error = far.mean / far.truth, far.standard_error / far.truth
+        digits = 0 if error >= 1.0 else 1 if error >= 0.1 else 3
+        return f"{times:.{digits}f} ± {error:.{digits}f} × truth"
     return f"{(far.mean - far.truth) / far.total_variance:+.2%} tr Σ"
-
-
-def _short(value: float) -> str:
-    return f"{value:.0f}" if abs(value) >= 10.0 else f"{value:.1f}" if abs(value) >= 2.0 else f"{value:.3f}"
 
 
 def _line(cells: Row, widths: Sequence[int]) -> str:
