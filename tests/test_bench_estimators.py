@@ -81,7 +81,9 @@ def test_json_is_all_that_is_printed_with_json(capsys, little):
         assert each["value"] == pytest.approx((each["mean"] - each["truth"]) / each["standard_error"])
     for each in result["coverages"]:
         assert each["value"] == each["hits"] / 30
-    assert {"tr Σ", "|G|²", "B_simple", "tr H"} <= {each["quantity"] for each in result["coverages"]}
+    assert {"tr Σ", "|G|²", "B_simple", "signal fraction", "tr H"} == {
+        each["quantity"] for each in result["coverages"]
+    }
 
 
 def test_a_table_is_printed_that_fits_a_terminal(capsys, little):
@@ -252,6 +254,16 @@ def test_the_truth_of_normals_is_that_of_many_rows(dim):
     norms = np.sum(rows**2, axis=1)
     error = norms.std() / math.sqrt(len(norms))
     assert abs(norms.mean() - exact.total_variance) < 4 * error
+
+
+def test_an_interval_is_said_to_cover_what_lies_in_it():
+    reading = NoiseEstimator().update(sampling.population(16, 4) + np.float32(5.0)).reading()
+    low, _ = reading.signal_interval
+    inside = truth.Truth(reading.signal, reading.total_variance)
+    assert inside.covered(reading) == (True, True, True, True)
+    assert truth.Truth(low, 1e9).covered(reading) == (False, True, False, False)
+    assert truth.Truth(math.nextafter(low, 0.0), reading.total_variance).covered(reading)[:2] == (True, False)
+    assert truth.Truth(1.0, 4.0).signal_fraction(16.0) == 0.8 and truth.Truth(1.0, 4.0).noise_scale == 4.0
 
 
 # -- draws --------------------------------------------------------------------------------------------

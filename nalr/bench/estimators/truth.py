@@ -11,7 +11,7 @@ from nalr.noise_reading import NoiseReading
 
 Rows = NDArray[np.float32]
 
-QUANTITIES = ("tr Σ", "|G|²", "B_simple")
+QUANTITIES = ("tr Σ", "|G|²", "B_simple", "signal fraction")
 """What intervals are counted of, in the order of `covered`."""
 
 
@@ -26,12 +26,17 @@ class Truth(NamedTuple):
         """The truth of B_simple, tr Σ/|G|²."""
         return self.total_variance / self.signal
 
+    def signal_fraction(self, batch_size: float) -> float:
+        """Return the truth of ρ = |G|²/(|G|² + tr Σ/B)."""
+        return self.signal / (self.signal + self.total_variance / batch_size)
+
     def covered(self, reading: NoiseReading) -> tuple[bool, ...]:
         """Return whether each interval of the reading holds the truth, in the order of `QUANTITIES`."""
         return (
             _within(self.total_variance, reading.total_variance_interval),
             _within(self.signal, reading.signal_interval),
             _within(self.noise_scale, reading.gradient_noise_scale_interval),
+            _within(self.signal_fraction(reading.batch_size), reading.signal_fraction_interval),
         )
 
 
