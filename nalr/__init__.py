@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from nalr._checks import NoiseWarning as NoiseWarning
     from nalr.averaging import IterateAverage as IterateAverage
     from nalr.controller import NoiseAdaptiveLR as NoiseAdaptiveLR
+    from nalr.curvature import DirectionalCurvature as DirectionalCurvature
+    from nalr.curvature import HutchinsonEstimator as HutchinsonEstimator
+    from nalr.curvature import HutchPlusPlusEstimator as HutchPlusPlusEstimator
+    from nalr.curvature import finite_difference_hvp as finite_difference_hvp
+    from nalr.curvature import largest_eigenvalue as largest_eigenvalue
     from nalr.landscapes import create_noisy_landscape as create_noisy_landscape
     from nalr.loss_reading import LossReading as LossReading
     from nalr.moments import Moments as Moments
@@ -26,6 +31,9 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "CacheWarning": "nalr._checks",
+    "DirectionalCurvature": "nalr.curvature",
+    "HutchPlusPlusEstimator": "nalr.curvature",
+    "HutchinsonEstimator": "nalr.curvature",
     "IterateAverage": "nalr.averaging",
     "LossReading": "nalr.loss_reading",
     "LossSmoother": "nalr.smoothing",
@@ -36,7 +44,9 @@ _HOMES = {
     "NoiseReading": "nalr.noise_reading",
     "NoiseWarning": "nalr._checks",
     "create_noisy_landscape": "nalr.landscapes",
+    "finite_difference_hvp": "nalr.curvature",
     "get_num_threads": "nalr.threads",
+    "largest_eigenvalue": "nalr.curvature",
     "report": "nalr.reporting",
     "set_num_threads": "nalr.threads",
 }
