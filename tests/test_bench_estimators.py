@@ -19,7 +19,7 @@ from nalr.bench.estimators.correlated import CorrelatedSteps
 from nalr.bench.estimators.faint import Faint
 from nalr.bench.estimators.finding import Bias, Coverage, findings
 from nalr.bench.estimators.forms import NAIVE, OURS, SIGNAL, VARIANCE
-from nalr.bench.estimators.hutchinson import Trace
+from nalr.bench.estimators.hutchinson import SPECTRA, Trace, hessian
 from nalr.bench.estimators.many_steps import Epochs, IndependentSteps
 from nalr.bench.estimators.one_step import OneStep
 from nalr.bench.estimators.plan import Plan
@@ -36,7 +36,7 @@ LITTLE = [
     CorrelatedSteps(1.0, (64, 200)),
     OneStep(16, 10, 1.0, 64),
     Epochs(1.0, (16,), 128),
-    Trace(10),
+    *(Trace(spectrum) for spectrum in SPECTRA),
 ]
 """A cell or a few of every kind."""
 
@@ -110,7 +110,11 @@ def test_a_report_holds_every_cell_and_the_command(capsys, little, tmp_path):
     assert capsys.readouterr().err == f"{path}\n"
     text = path.read_text(encoding="utf-8")
     assert "Made by `nalr bench estimators --only bias,probes --draws 30 --seed 1`" in text
-    for line in ("| 64 probes, D = 10 |", r"| D = 100, \|G\|²/tr Σ = 0.0001 |", "## Every interval"):
+    for line in (
+        "| 64 probes, rank one, D = 100 |",
+        r"| D = 100, \|G\|²/tr Σ = 0.0001 |",
+        "## Every interval",
+    ):
         assert line in text
 
 
@@ -254,6 +258,16 @@ def test_the_truth_of_normals_is_that_of_many_rows(dim):
     norms = np.sum(rows**2, axis=1)
     error = norms.std() / math.sqrt(len(norms))
     assert abs(norms.mean() - exact.total_variance) < 4 * error
+
+
+@pytest.mark.parametrize("spectrum", SPECTRA)
+def test_matrices_are_symmetric_and_of_the_spectrum_that_they_are_named_after(spectrum):
+    matrix = hessian(spectrum, 100)
+    assert np.array_equal(matrix, matrix.T)
+    values = np.linalg.eigvalsh(matrix)
+    significant = values[abs(values) > 1e-9 * abs(values).max()]
+    assert (len(significant) == 1) == (spectrum == "rank one")
+    assert (significant.min() < 0.0) == (spectrum == "both signs")
 
 
 def test_an_interval_is_said_to_cover_what_lies_in_it():

@@ -1,4 +1,4 @@
-"""Coverage of the interval of Hutchinson's trace: its mean over random probes, and their spread."""
+"""Coverage of the interval of Hutchinson's trace, from the spread of its random probes."""
 
 from __future__ import annotations
 
@@ -8,55 +8,62 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nalr.bench.estimators.cell import CoverageCell
-from nalr.intervals import student_t_quantile
-from nalr.probes import ProbeAverage, normal, rademacher
+from nalr.curvature import HutchinsonEstimator
+from nalr.probes import normal
 
-CONFIDENCE = 0.95
+GAUSSIAN = 1.96
+SPECTRA = ("both signs", "rank one")
 
 
 @dataclass(frozen=True)
 class Trace(CoverageCell):
-    """The trace of a symmetric matrix with both signs among its eigenvalues, at several numbers of probes."""
+    """The trace of one matrix at several numbers of probes; each draw is a series of probes of its own.
 
-    dim: int
+    Parameters
+    ----------
+    spectrum : str
+        Of `SPECTRA`: values of vᵀHv are nearly normal for the first, as skewed as can be for the second.
+    dim : int
+        More than the most probes, or the trace would be exact.
+    """
+
+    spectrum: str
+    dim: int = 100
     study = "probes"
     title = "Hutchinson's trace"
-    counts = (4, 8, 16, 64)
-    quantities = ("tr H",)
+    counts = (8, 16, 64)
+    quantities = ("tr H", "tr H, ± 1.96 standard errors")
     block = 500
 
     @property
     def name(self) -> str:
-        """The dimension."""
-        return f"trace {self.dim}"
+        """The matrix."""
+        return f"trace {self.spectrum} {self.dim}"
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Number of probes."""
-        return tuple(f"{count} probes, D = {self.dim}" for count in self.counts)
+        return tuple(f"{count} probes, {self.spectrum}, D = {self.dim}" for count in self.counts)
 
     def measure(self, draws: int, seed: int) -> NDArray[np.int64]:
-        """Return how often the interval held the trace, at each number of probes."""
-        matrix = hessian(self.dim)
+        """Return how often each interval held the trace, at each number of probes."""
+        matrix = hessian(self.spectrum, self.dim)
         exact = float(np.trace(matrix))
-        found = np.zeros((len(self.counts), 1), dtype=np.int64)
+        found = np.zeros((len(self.counts), len(self.quantities)), dtype=np.int64)
         for draw in range(draws):
-            average = ProbeAverage()
-            for index in range(self.counts[-1]):
-                probe = rademacher(
-                    self.dim, seed=seed, index=draw * self.counts[-1] + index, dtype=np.float64
-                )
-                average.update(probe, matrix @ probe)
-                if average.count in self.counts:
-                    width = student_t_quantile(CONFIDENCE, average.count - 1.0) * average.trace_standard_error
-                    found[self.counts.index(average.count), 0] += abs(average.trace - exact) <= width
+            reading = None
+            for place, count in enumerate(self.counts):
+                estimator = HutchinsonEstimator(num_probes=count, seed=(seed + draw) % 2**64)
+                reading = estimator.trace(matrix, resume=reading)
+                found[place, 0] += reading.interval[0] <= exact <= reading.interval[1]
+                found[place, 1] += abs(reading.trace - exact) <= GAUSSIAN * reading.standard_error
         return found
 
 
-def hessian(dim: int) -> NDArray[np.float64]:
-    """Return a symmetric matrix: a falling diagonal, and normals beside it."""
+def hessian(spectrum: str, dim: int) -> NDArray[np.float64]:
+    """Return a symmetric matrix: a falling diagonal with normals beside it, or the square of a vector."""
+    if spectrum == "rank one":
+        vector = normal(dim, seed=dim, dtype=np.float64)
+        return np.outer(vector, vector)
     square = normal(dim * dim, seed=dim, dtype=np.float64).reshape(dim, dim)
-    found: NDArray[np.float64] = np.diag(10.0 / np.arange(1.0, dim + 1.0)) + (square + square.T) / np.sqrt(
-        dim
-    )
-    return found
+    return np.asarray(np.diag(10.0 / np.arange(1.0, dim + 1.0)) + (square + square.T) / np.sqrt(dim))

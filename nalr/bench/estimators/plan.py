@@ -9,7 +9,7 @@ from nalr.bench.estimators.bias import SOURCES, Shifted
 from nalr.bench.estimators.cell import Cell
 from nalr.bench.estimators.correlated import CorrelatedSteps
 from nalr.bench.estimators.faint import Faint
-from nalr.bench.estimators.hutchinson import Trace
+from nalr.bench.estimators.hutchinson import SPECTRA, Trace
 from nalr.bench.estimators.many_steps import Epochs, IndependentSteps
 from nalr.bench.estimators.one_step import OneStep
 
@@ -62,5 +62,5 @@ def _cells(quick: bool) -> list[Cell]:
             for ratio in ratios
         ),
         *(Epochs(ratio) for ratio in ratios),
-        *(Trace(dim) for dim in (10, 100)),
+        *(Trace(spectrum) for spectrum in SPECTRA),
     ]
