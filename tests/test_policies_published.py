@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from nalr import Moments, NoiseAdaptiveLR, create_noisy_landscape
+from nalr.bench.race.contenders.schedules import factors
 from nalr.policies import (
     SASA,
     VSGD,
@@ -97,6 +100,14 @@ def test_schedules_without_warm_up_are_those_of_torch(total):
             scheduler.step()
         ours = rates(feed(policy, [two_rows(1.0, 1.0)] * total, base_lr=0.3, total_steps=total))
         np.testing.assert_allclose(ours, theirs, rtol=1e-13 * total)
+
+
+@pytest.mark.parametrize("total", [1, 4, 100])
+@pytest.mark.parametrize("warmup", [0.0, 0.05, 0.5])
+def test_schedules_are_those_of_the_race(total, warmup):
+    for shape, policy in (("cosine", WarmupCosine(warmup=warmup)), ("linear", WarmupLinear(warmup=warmup))):
+        ours = rates(feed(policy, [two_rows(1.0, 1.0)] * total, total_steps=total))
+        assert ours == factors(shape, total, warmup)
 
 
 @pytest.mark.parametrize("policy", [WarmupCosine(), WarmupLinear(), AdaScale(WarmupCosine())], ids=repr)
@@ -392,6 +403,21 @@ def test_a_state_of_other_settings_is_refused():
     saved = NoiseAdaptiveLR(0.1, policy=Plateau()).state_dict()
     with pytest.raises(ValueError, match="`state` must have been saved by"):
         NoiseAdaptiveLR(0.1, policy=Plateau(patience=3)).load_state_dict(saved)
+
+
+def test_the_page_of_policies_prints_what_it_says(capsys):
+    page = (Path(__file__).parent.parent / "docs" / "policies.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```python\n(.*?)```\n+```text\n(.*?)```", page, flags=re.DOTALL)
+    assert examples
+    for code, output in examples:
+        exec(code, {})
+        assert capsys.readouterr().out.strip() == output.strip()
+
+
+@pytest.mark.parametrize("name", sorted({type(make()).__name__ for make in RULES.values()}))
+def test_the_page_of_policies_names_each(name):
+    page = (Path(__file__).parent.parent / "docs" / "policies.md").read_text(encoding="utf-8")
+    assert f"| `{name}(" in page
 
 
 @pytest.mark.parametrize("name", RULES)

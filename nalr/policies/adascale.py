@@ -49,10 +49,10 @@ class AdaScale(Policy):
     Notes
     -----
     With B the samples of a step, σ² = S · tr Σ/B is the variance of the gradient of a small batch, and
-    μ² = |ḡ|² − tr Σ/B the squared norm of the gradient's mean. Both are averaged as in the paper: plain
-    means over 1000/S steps, then by θ = max{1 − S/1000, 0}; μ² is clamped when it is read, not before. The
-    gain of a step comes from the steps before it, so that it does not depend on the gradient that it
-    multiplies; the first is 1. Cost: a few sums a step.
+    μ² = |ḡ|² − tr Σ/B the squared norm of the gradient's mean. Both are averaged by the paper's
+    θ = max{1 − S/1000, 0}, as plain means until 1000/S steps have come; μ² is clamped when it is read, not
+    before. The gain of a step comes from the steps before it, so that it does not depend on the gradient that
+    it multiplies; the first is 1. Cost: a few sums a step.
 
     *Needs* two rows a step; steps of one row leave the averages alone, and so the gain at 1 if there are no
     others.

@@ -57,8 +57,9 @@ class MoMo(Policy):
 
     both exactly. |d|² is measured anew each step, so that rounding does not add up.
 
-    *Needs* the loss and the gradient of the same samples, and the path: `params` at each call of
-    `get_adapted_lr` unless `beta` is 0. One row will do. Without the path the rate is held. After a step
+    *Needs* the loss and the gradient of the same samples (around a torch optimizer that is
+    `NoiseAdaptiveOptimizer`: the scheduler is told the loss a step late), and the path: `params` at each call
+    of `get_adapted_lr` unless `beta` is 0. One row will do. Without the path the rate is held. After a step
     that was not made |d|² is unknown for one step, and the rate is held for it; the averages go on.
 
     *Known weaknesses.* It reads the level of the loss: a constant added to it, or a bound that is never

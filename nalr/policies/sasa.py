@@ -63,9 +63,10 @@ class SASA(Policy):
     SASA's older condition, E⟨ḡ, x⟩ = ½ η (1 + β)/(1 − β) E|d|², is of one optimizer alone, and its ⟨ḡ, x⟩ is
     not among the sums of a step; hence this one.
 
-    *The interval* is from batch means (`BatchMeans`): values of Δ are strongly correlated. The published code
-    falls back on the formula for independent values, by a slip in an option's name; what that costs is shown
-    in `tests/test_policies_published_stationarity.py`. The settings' defaults are those of that code.
+    *The interval* is from batch means (`BatchMeans`): values of Δ are strongly correlated, above all with
+    momentum. The published code falls back on the formula for independent values, by a slip in an option's
+    name; with a momentum of .98 it then denies about half of the settled runs, of which batch means find
+    nearly all (`tests/test_policies_published_stationarity.py`). The defaults are those of that code.
 
     *Needs* the path, and nothing else; one row will do. Steps without it are left out, and without any the
     rate is held. Cost: O(1) a step, some hundred numbers of memory.
