@@ -85,6 +85,12 @@ class DecayedAverages:
         """The average of the second series; nan before a step."""
         return self.state.second / self.state.weight if self.state.weight else math.nan
 
+    def after(self, first: float, second: float) -> tuple[float, float]:
+        """Return what the two averages would be after one more step."""
+        s = self.state
+        weight = self.decay * s.weight + 1.0
+        return (self.decay * s.first + first) / weight, (self.decay * s.second + second) / weight
+
     def covariance(self) -> Covariance | None:
         """Return the covariance of the two averages, or None where nothing tells it yet."""
         s = self.state

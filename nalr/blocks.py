@@ -28,7 +28,8 @@ class Series:
         self.mean += deviation / count
         self.squares += deviation * (value - self.mean)
         if before == before:  # there is one
-            self.changes += (value - before) ** 2
+            change = value - before
+            self.changes += change * change  # not ** 2, which raises where this is infinite
 
     def joined(self, later: Series, length: int, later_length: int) -> Series:
         """Return the series of both blocks (Chan, Golub & LeVeque 1979)."""

@@ -29,12 +29,16 @@ COPIED = 1 << 16
 class Part:
     """Rows (B, width) of one array, in the form that kernels take."""
 
-    __slots__ = ("array", "columns", "ready", "width")
+    __slots__ = ("array", "columns", "ready", "scale", "width")
 
-    def __init__(self, rows: Array) -> None:
+    def __init__(self, rows: Array, scale: Array | None = None) -> None:
         self.width = rows.shape[1]
         self.columns: Array | None = None  # (width, B) where rows are in Fortran order
         self.array = rows  # (B, ≥ width) in C order; else as it came, and `window` copies
+        self.scale = scale  # (width,), by which the columns are multiplied as they are read
+        if scale is not None:
+            self.ready = False
+            return
         if (rows.dtype is SINGLE or rows.dtype is DOUBLE) and rows.flags.c_contiguous:
             self.ready = True  # for kernels, as it is
             return
@@ -51,7 +55,22 @@ class Part:
         array = self.array
         if self.ready:
             return array, start, stop
-        return _ready(array[:, start:stop]), 0, stop - start
+        window = _ready(array[:, start:stop])
+        if self.scale is not None:
+            window = as_floats(window)
+            window = window * self.scale[start:stop].astype(window.dtype)
+        return window, 0, stop - start
+
+    def cut(self, columns: slice) -> Part:
+        """Return some of the columns; a view."""
+        array = self.array if self.columns is None else self.columns.T
+        scale = None if self.scale is None else self.scale[columns]
+        return Part(array[:, : self.width][:, columns], scale)
+
+    def scaled(self, scale: Array) -> Part:
+        """Return the part with its columns multiplied by `scale` (width,) as they are read."""
+        array = self.array if self.columns is None else self.columns.T
+        return Part(array[:, : self.width], scale if self.scale is None else scale * self.scale)
 
     def row(self, start: int, stop: int) -> Array:
         """Return columns `start` to `stop` of the first row, (stop − start,)."""
@@ -161,9 +180,7 @@ class Gradients:
     def columns(self, columns: slice) -> Gradients:
         """Return the rows' columns of a slice; views, in one part for each that the slice touches."""
         if len(self.parts) == 1:
-            part = self.parts[0]
-            array = part.array if part.columns is None else part.columns.T
-            return Gradients(self.num_rows, [Part(array[:, : part.width][:, columns])])
+            return Gradients(self.num_rows, [self.parts[0].cut(columns)])
         start, stop, step = columns.indices(self.dimension)
         if step != 1:
             raise ValueError(f"`groups` must have step 1 where gradients come in layers, got {columns}.")
@@ -171,10 +188,17 @@ class Gradients:
         for part in self.parts:
             low, high = max(start - offset, 0), min(stop - offset, part.width)
             if low < high:
-                array = part.array if part.columns is None else part.columns.T
-                cut.append(Part(array[:, low:high]))
+                cut.append(part.cut(slice(low, high)))
             offset += part.width
         return Gradients(self.num_rows, cut)
+
+    def scaled(self, scale: Array) -> Gradients:
+        """Return the rows with their columns multiplied by `scale` (D,) as they are read."""
+        parts, offset = [], 0
+        for part in self.parts:
+            parts.append(part.scaled(scale[offset : offset + part.width]))
+            offset += part.width
+        return Gradients(self.num_rows, parts)
 
 
 def as_rows(name: str, value: Any, dimension: int | None = None) -> Gradients:

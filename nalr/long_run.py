@@ -38,6 +38,8 @@ class Covariance(NamedTuple):
 def long_run_covariance(blocks: Blocks, decay: float, count: int) -> Covariance | None:
     """Return the covariance of the two decayed averages over `count` steps; None for too few blocks.
 
+    None as well where squares of the values overflow.
+
     Var Σ wₜyₜ = ω² Σ wₜ² for weights that change slowly, ω² = Σₖ Cov(yₜ, yₜ₊ₖ) the long-run variance. The
     block means are projected on the slowest waves (cosines, orthogonal to the mean and to a linear trend),
     each of which has variance ω²/length (Müller 2007; Lazarus, Lewis, Stock & Watson 2018): their mean
@@ -50,6 +52,8 @@ def long_run_covariance(blocks: Blocks, decay: float, count: int) -> Covariance 
     if len(full) < FEWEST_BLOCKS:
         return None
     means = np.array([(b.first.mean, b.second.mean) for b in full])
+    if not all(math.isfinite(s.squares + s.changes) for b in full for s in (b.first, b.second)):
+        return None
     waves = _waves(len(full), min(MOST_WAVES, len(full) - 2))
     heights = waves @ means
     spread = blocks.length / len(waves) * (heights.T @ heights)

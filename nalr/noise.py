@@ -22,6 +22,8 @@ from nalr.moments import Moments, checked_weights
 from nalr.noise_reading import NoiseReading, Seen, make_reading
 from nalr.rows import RowAccumulator
 
+Vector = NDArray[np.float64]
+
 
 @dataclass(slots=True)
 class _Scalars:
@@ -114,6 +116,7 @@ class NoiseEstimator:
         self._rows = RowAccumulator()  # the latest step
         self._before = RowAccumulator()  # the one before, where a one-row step needs it
         self._within: Within | None = None  # of the latest step
+        self._moved: Vector | None = None  # H·step before the latest step, where given
         self._columns = PooledColumns()  # fed with `per_coordinate` only
         self._children = {
             name: NoiseEstimator(decay=self.decay, population=self.population, confidence=self.confidence)
@@ -187,7 +190,9 @@ class NoiseEstimator:
 
     # -- the stream ---------------------------------------------------------------------------------
 
-    def accumulate(self, row: ArrayLike, weight: float = 1.0) -> NoiseEstimator:
+    def accumulate(
+        self, row: ArrayLike, weight: float = 1.0, *, preconditioner: ArrayLike | None = None
+    ) -> NoiseEstimator:
         """Fold one row of the present step in; `update()` ends the step.
 
         Parameters
@@ -196,6 +201,8 @@ class NoiseEstimator:
             One sample's gradient, or a microbatch's mean gradient.
         weight : float
             How many samples the row is the mean of; positive.
+        preconditioner : array of shape (D,), optional
+            As for `update`: the same for all rows of a step.
 
         Returns
         -------
@@ -215,7 +222,7 @@ class NoiseEstimator:
         1.0
         """
         vector = as_vector("row", row, self._state.dimension)
-        return self._accumulate(vector, _checks.positive("weight", weight))
+        return self._accumulate(_scaled(vector, preconditioner), _checks.positive("weight", weight))
 
     def _accumulate(self, vector: Gradients, weight: float) -> NoiseEstimator:
         self._open(vector.dimension)
@@ -227,7 +234,14 @@ class NoiseEstimator:
             child._accumulate(vector.columns(self.groups[name]), weight)
         return self
 
-    def update(self, gradients: ArrayLike | None = None, weights: ArrayLike | None = None) -> NoiseEstimator:
+    def update(
+        self,
+        gradients: ArrayLike | None = None,
+        weights: ArrayLike | None = None,
+        *,
+        preconditioner: ArrayLike | None = None,
+        hessian_step: ArrayLike | None = None,
+    ) -> NoiseEstimator:
         """Fold one step's rows in and end the step.
 
         Parameters
@@ -236,6 +250,15 @@ class NoiseEstimator:
             The step's rows; left out where `accumulate` brought them.
         weights : array of shape (B,), optional
             How many samples each row is the mean of; positive, 1 each by default.
+        preconditioner : array of shape (D,), optional
+            P, positive, of an optimizer that steps along P times the gradient, such as 1/(√v̂ + ε) of Adam:
+            everything is then measured of P^½ g, so that `signal` is GᵀPG and `total_variance` tr(PΣ). Take
+            the *previous* step's P, since the present one has seen these gradients. Give it at every step or
+            at none. Each window of columns is copied and scaled: about twice the time.
+        hessian_step : array of shape (D,), optional
+            H s, with s = x_before − x_now the step from the latest update's parameters to these, as a
+            `hessian_vector_product` or `finite_difference_hvp` gives it. A step of one row is then compared
+            with the one before as if both stood at the same point: the curvature's share is gone.
 
         Returns
         -------
@@ -244,8 +267,8 @@ class NoiseEstimator:
 
         Raises
         ------
-        ValueError
-            If the shape differs from earlier steps, or the step has no rows.
+        TypeError, ValueError
+            If the shape differs from earlier steps, the step has no rows, or P is not positive.
 
         Examples
         --------
@@ -255,14 +278,21 @@ class NoiseEstimator:
         if gradients is not None:
             rows = as_rows("gradients", gradients, self._state.dimension)
             shares = None if weights is None else checked_weights(weights, len(rows))
-            self._add_rows(rows, shares)
+            moved = _moved(hessian_step, preconditioner, rows.dimension)
+            self._add_rows(_scaled(rows, preconditioner), shares)
         elif self._state.closed or self._rows.num_rows == 0:
             raise ValueError("`gradients` must be given, since no row was accumulated for this step.")
         else:
-            for child in self._children.values():
-                child.update()
-        self._state.closed = True
+            moved = _moved(hessian_step, preconditioner, self._rows.mean.size)
+        self._end_step(moved)
         return self
+
+    def _end_step(self, moved: Vector | None) -> None:
+        """Close the step, `moved` being what the step before it took off the gradient, if that is known."""
+        self._state.closed = True
+        self._moved = moved
+        for name, child in self._children.items():
+            child._end_step(None if moved is None else moved[self.groups[name]])
 
     def _add_rows(self, rows: Gradients, shares: list[float] | None) -> None:
         self._open(rows.dimension)
@@ -274,7 +304,6 @@ class NoiseEstimator:
             self._columns.update(rows)
         for name, child in self._children.items():
             child._add_rows(rows.columns(self.groups[name]), shares)
-            child._state.closed = True
 
     def _of_sample(self, within: Within | None) -> Within | None:
         """Return the covariance of one step's estimates as for rows without replacement, if they are."""
@@ -303,7 +332,7 @@ class NoiseEstimator:
             )
         s.dimension = moments.dimension
         self._close()
-        self._take(moments, None)
+        self._take(moments, moments.mean_squared_norm, None)
         return self
 
     def _open(self, dimension: int) -> None:
@@ -316,27 +345,32 @@ class NoiseEstimator:
         """Let the latest step, if any, become part of the averages."""
         if not self._state.closed:
             return
-        self._take(self._step_moments(), self._within)
+        self._take(*self._step(), self._within)
         if not self._state.skipped:  # a step that was not usable is nothing to compare the next one with
             self._rows, self._before = self._before, self._rows
         self._rows.reset()
-        self._within = None
+        self._within = self._moved = None
         self._state.closed = False
 
-    def _step_moments(self) -> Moments:
-        """Return the sums of the latest step, with the product that a one-row step needs."""
+    def _step(self) -> tuple[Moments, float]:
+        """Return the sums of the latest step, with the product and |g|² that a one-row step is judged by."""
         moments = self._rows.moments()
+        square = moments.mean_squared_norm
         if moments.num_rows == 1 and moments.usable and self._before.num_rows:
-            return moments._replace(previous_product=batch.inner_product(self._rows.mean, self._before.mean))
-        return moments
+            gradient = self._rows.mean
+            if self._moved is not None:
+                gradient = gradient + self._moved  # what it would be where the one before was taken
+                square = batch.inner_product(gradient, gradient)
+            moments = moments._replace(previous_product=batch.inner_product(gradient, self._before.mean))
+        return moments, square
 
-    def _take(self, moments: Moments, within: Within | None) -> None:
+    def _take(self, moments: Moments, square: float, within: Within | None) -> None:
         s = self._state
         s.nonfinite += moments.nonfinite
         s.skipped = not moments.usable
         if s.skipped:
             return
-        raw = self._raw(moments)
+        raw = self._raw(moments, square)
         s.num_rows = moments.num_rows
         s.batch_size = moments.total_weight
         s.previous_squared_norm = moments.mean_squared_norm
@@ -344,11 +378,12 @@ class NoiseEstimator:
         if raw is not None:
             self._averages.add(*raw, within)
 
-    def _raw(self, moments: Moments) -> tuple[float, float] | None:
+    def _raw(self, moments: Moments, square: float) -> tuple[float, float] | None:
         """Return this step's unbiased (|G|², tr Σ), or None where one row has nothing to be compared with.
 
-        One row: E|gₜ − gₜ₋₁|² = tr Σ (1/wₜ + 1/wₜ₋₁) but for the change of G itself, and E⟨gₜ, gₜ₋₁⟩ is
-        ⟨Gₜ, Gₜ₋₁⟩ but for the curvature's share −η tr(HΣ)/w.
+        One row: E|gₜ − gₜ₋₁|² = tr Σ (1/wₜ + 1/wₜ₋₁) and E⟨gₜ, gₜ₋₁⟩ = |G|², but for what the step s between
+        them changes: NoiseReading's `source` has it. With Hs known, gₜ + Hs is a gradient at the point of
+        gₜ₋₁ with a noise of its own (on a quadratic; else to second order): both are unbiased again.
         """
         s = self._state
         if moments.num_rows > 1:
@@ -358,8 +393,8 @@ class NoiseEstimator:
         product = moments.previous_product
         if math.isnan(product) or math.isnan(s.previous_squared_norm):
             return None
-        s.source = "steps"
-        change = max(moments.mean_squared_norm + s.previous_squared_norm - 2.0 * product, 0.0)
+        s.source = "steps" if self._moved is None else "steps, curvature removed"
+        change = max(square + s.previous_squared_norm - 2.0 * product, 0.0)
         variance = change / (1.0 / moments.total_weight + 1.0 / s.previous_weight)
         return product, variance
 
@@ -393,24 +428,33 @@ class NoiseEstimator:
     @property
     def total_variance(self) -> float:
         """The averaged tr Σ of the steps that have ended, without an interval: a few flops; nan at first."""
-        return self._ended().second
+        return self._values()[1]
 
     @property
     def signal(self) -> float:
         """The averaged |G|², *not clamped*: may be negative; nan at first. For those who average on."""
-        return self._ended().first
+        return self._values()[0]
+
+    def _values(self) -> tuple[float, float]:
+        """Return the averages with the latest step in them, leaving it open to `merge`."""
+        raw = self._latest()
+        return (self._averages.first, self._averages.second) if raw is None else self._averages.after(*raw)
 
     def _ended(self) -> DecayedAverages:
-        """Return the averages with the latest step in them, leaving it open to `merge`."""
-        if not self._state.closed:
-            return self._averages
-        moments = self._step_moments()
-        raw = self._raw(moments) if moments.usable else None
+        """Return the same with what intervals need."""
+        raw = self._latest()
         if raw is None:
             return self._averages
         averages = self._averages.copy()
         averages.add(*raw, self._within)
         return averages
+
+    def _latest(self) -> tuple[float, float] | None:
+        """Return what the latest step says, if it was ended and is not in the averages yet."""
+        if not self._state.closed:
+            return None
+        moments, square = self._step()
+        return self._raw(moments, square) if moments.usable else None
 
     def reading(self) -> NoiseReading:
         """Return what the steps so far say: numbers, intervals, and what they are worth.
@@ -478,6 +522,7 @@ class NoiseEstimator:
         self._averages.merge(other._averages)
         self._rows.merge(other._rows)
         self._within = None
+        self._moved = self._moved if other._moved is None else other._moved
         mine.closed = mine.closed or theirs.closed
         mine.nonfinite += theirs.nonfinite
         if mine.source == "none":
@@ -496,6 +541,7 @@ class NoiseEstimator:
             "rows": self._rows.state_dict(),
             "before": self._before.state_dict(),
             "within": None if self._within is None else list(self._within),
+            "moved": None if self._moved is None else self._moved.copy(),
             "columns": self._columns.state_dict(),
             "warned": self._warned,
             "groups": {name: child.state_dict() for name, child in self._children.items()},
@@ -517,6 +563,7 @@ class NoiseEstimator:
         self._rows.load_state_dict(state["rows"])
         self._before.load_state_dict(state["before"])
         self._within = None if state["within"] is None else tuple(state["within"])
+        self._moved = None if state["moved"] is None else np.array(state["moved"])
         self._columns.load_state_dict(state["columns"])
         self._warned = bool(state["warned"])
         for name, child in self._children.items():
@@ -546,6 +593,34 @@ def compute_gradient_variance(gradients: ArrayLike) -> NDArray[np.float64]:
     array([2., 0.])
     """
     return NoiseEstimator().compute_variance(gradients)
+
+
+def _scaled(rows: Gradients, preconditioner: ArrayLike | None) -> Gradients:
+    """Return the rows times P^½, scaled as they are read."""
+    if preconditioner is None:
+        return rows
+    return rows.scaled(np.sqrt(_dense("preconditioner", preconditioner, rows.dimension, positive=True)))
+
+
+def _moved(hessian_step: ArrayLike | None, preconditioner: ArrayLike | None, dimension: int) -> Vector | None:
+    """Return H s as it is to be added to the rows' mean: a copy, scaled like them."""
+    if hessian_step is None:
+        return None
+    moved = _dense("hessian_step", hessian_step, dimension)
+    if preconditioner is not None:
+        moved *= np.sqrt(_dense("preconditioner", preconditioner, dimension, positive=True))
+    return moved
+
+
+def _dense(name: str, value: ArrayLike, dimension: int, *, positive: bool = False) -> Vector:
+    """Return a copy (D,) in float64 of finite numbers, positive if so asked."""
+    vector = np.empty(dimension)
+    as_vector(name, value, dimension).copy_row(vector)
+    lowest = float(vector.min())
+    if not np.isfinite(vector).all() or (positive and lowest <= 0.0):
+        rule = "hold positive, finite numbers" if positive else "hold finite numbers"
+        raise ValueError(f"`{name}` must {rule}, got some as low as {lowest!r}.")
+    return vector
 
 
 def _checked_groups(groups: Mapping[str, slice] | None) -> dict[str, slice]:

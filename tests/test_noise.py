@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
-from nalr import NoiseEstimator, NoiseWarning, create_noisy_landscape
+from nalr import Moments, NoiseEstimator, NoiseWarning, create_noisy_landscape
 from nalr.efficiency import batch_efficiency
 from nalr.noise import compute_gradient_variance
 from nalr.noise_reading import NoiseStatus
@@ -385,7 +385,7 @@ def test_merging_workers_pools_their_earlier_steps(rng):
     [
         (lambda e: e.merge(3), TypeError, "`other` must be a NoiseEstimator, got int"),
         (
-            lambda e: e.update_moments(NoiseEstimator().update(np.ones((2, 4)))._step_moments()),
+            lambda e: e.update_moments(Moments.from_rows(np.ones((2, 4)))),
             ValueError,
             "`moments` must have dimension 3 as in earlier updates, got 4",
         ),
@@ -419,7 +419,7 @@ def test_a_refused_step_changes_nothing(rng):
     with pytest.raises(ValueError, match="`weights` must hold one weight for each of the 4 rows, got 2"):
         estimator.update(rng.normal(size=(4, 3)), weights=[1.0, 2.0])
     with pytest.raises(ValueError, match="`moments` must have dimension 3 as in earlier updates, got 4"):
-        estimator.update_moments(NoiseEstimator().update(np.ones((2, 4)))._step_moments())
+        estimator.update_moments(Moments.from_rows(np.ones((2, 4))))
     assert same(estimator.state_dict(), before)
 
 
