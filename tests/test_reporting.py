@@ -15,7 +15,7 @@ import pytest
 import nalr
 from nalr.history import COLUMNS, History
 from nalr.policies import Constant, Reason
-from nalr.reporting.noise import batch_advice, excess, noise_scales
+from nalr.reporting.noise import batch_advice, noise_scales
 from nalr.reporting.record import Slope
 from nalr.reporting.run import read_run
 from nalr.reporting.slope import final_slope
@@ -286,7 +286,6 @@ def test_a_policy_that_does_not_adapt_is_told_too():
 
 
 def test_the_batch_advice_is_that_of_mccandlish():
-    assert excess(100.0, 100.0) == 2.0
     columns = {"step": range(9), "loss": [1.0] * 9, "lr": [0.1] * 9}
     run = read_run(columns | {"gradient_noise_scale": [48.0] * 9, "batch_size": [16.0] * 9})
     advice = batch_advice(run)

@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from nalr.efficiency import share
 from nalr.reporting.record import BatchAdvice, NoisePart
 from nalr.reporting.run import Run
 
@@ -56,19 +57,10 @@ def batch_advice(run: Run) -> BatchAdvice | None:
         balanced = _quantile(scales, 0.25)
     if not (0.0 < balanced < math.inf and 0.0 < size < math.inf):
         return None
-    return BatchAdvice(size, balanced, at_least, excess(balanced, size), excess(size, balanced))
+    return BatchAdvice(size, balanced, at_least, 1.0 / share(size, balanced), 1.0 / share(balanced, size))
 
 
-def excess(limiting: float, other: float) -> float:
-    """Return 1 + limiting/other: steps over the fewest for (B_simple, B), samples for (B, B_simple).
-
-    McCandlish et al. 2018 (arXiv:1812.06162): a run at batch size B needs S = S_min (1 + B_simple/B) steps
-    and E = E_min (1 + B/B_simple) samples.
-    """
-    return 1.0 + limiting / other
-
-
-def _quantile(values: Array, share: float) -> float:
+def _quantile(values: Array, level: float) -> float:
     """Return a quantile of what is not nan: one of the values, so that inf is no trouble."""
     known = np.sort(values[~np.isnan(values)])
-    return float(known[int(share * (known.size - 1))]) if known.size else math.nan
+    return float(known[int(level * (known.size - 1))]) if known.size else math.nan

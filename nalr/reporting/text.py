@@ -6,7 +6,7 @@ import math
 import textwrap
 from collections.abc import Iterator
 
-from nalr.reporting.noise import excess
+from nalr.efficiency import share
 from nalr.reporting.record import NoisePart, Phase, Report
 from nalr.reporting.words import MEANINGS, at_step, factor, number, percent, step, unit_of
 
@@ -128,7 +128,7 @@ def _batch(report: Report) -> Iterator[str]:
     if batch is None:
         return
     if batch.balanced < 1.0 < batch.batch_size:  # there are no batches of less than a sample
-        steps = factor(excess(batch.balanced, 1.0))
+        steps = factor(1.0 / share(1.0, batch.balanced))
         yield from _section(
             "Batch size", [f"so little is noise: one sample a step needs {steps} the fewest steps"]
         )

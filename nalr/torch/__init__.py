@@ -3,6 +3,7 @@
 from nalr.torch.curvature import finite_difference_hvp, hessian_vector_product
 from nalr.torch.ghost import SampleNorms
 from nalr.torch.scheduler import NoiseAdaptiveLR
+from nalr.torch.second_moments import preconditioner
 from nalr.torch.snapshot import Snapshot
 from nalr.torch.wrapper import NoiseAdaptiveOptimizer
 
@@ -13,4 +14,5 @@ __all__ = [
     "Snapshot",
     "finite_difference_hvp",
     "hessian_vector_product",
+    "preconditioner",
 ]
