@@ -187,6 +187,19 @@ def test_a_step_that_was_not_made_takes_no_part():
     assert policy._series.reading(0.95).length == 0
 
 
+def test_two_steps_are_not_taken_for_one(rng):
+    """A loss that is not finite hides a step that was made: the distance then tells of two."""
+    policy, x = SASA(share=1.0), rng.normal(size=5)
+    controller = NoiseAdaptiveLR(0.1, policy=policy)
+    for step in range(30):
+        rows = x + rng.normal(size=(3, 5))
+        lr = controller.get_adapted_lr(rows, math.inf if step == 10 else 1.0, x)
+        if step in (11, 12):
+            assert math.isnan(controller.last_decision.evidence["delta"]) == (step == 11)
+        x = x - lr * rows.mean(axis=0)
+    assert policy._series.reading(0.95).length == 27  # of 29 steps between 30 points
+
+
 def bowl(policy, seed, steps, lr, start=0.0, momentum=0.0, curvature=1.0):
     """Run on ½λ|x|² with noise; return the step of the first cut, and how far it is from home then."""
     rng, x, d = np.random.default_rng(seed), np.full(5, start), np.zeros(5)

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from nalr import _checks
-from nalr.moments import Moments
 from nalr.policies.base import Decision, Evidence, Policy, Reason
 from nalr.policies.batch_means import BatchMeans
 
@@ -20,6 +19,7 @@ class _State:
     rate: float = 0.0
     min_lr: float = 0.0
     distance: float = math.nan  # |x₀ − x|² at the step before; nan while unknown
+    step: int = 0  # … and its number
     seen: int = 0  # steps since the last cut
 
 
@@ -122,7 +122,7 @@ class SASA(Policy):
     def decide(self, evidence: Evidence) -> Decision:
         """Take in the step that led here; return the rate, lower where a test has just said so."""
         s = self._state
-        delta = self._measure(evidence.moments, evidence.lr)
+        delta = self._measure(evidence)
         if not math.isfinite(delta) or s.seen % self.every:
             return Decision(s.rate, Reason.HOLD, {"delta": delta})
         test = self._series.reading(self.confidence)
@@ -138,13 +138,14 @@ class SASA(Policy):
         self._begin_stretch(max(self.factor * s.rate, s.min_lr))
         return Decision(s.rate, Reason.STALL, numbers)
 
-    def _measure(self, moments: Moments, lr: float) -> float:
+    def _measure(self, evidence: Evidence) -> float:
         """Return Δ of the step that led here, and count it; nan where the step or the path is not known."""
-        s = self._state
+        s, moments, lr = self._state, evidence.moments, evidence.lr
         before, here = s.distance, moments.displacement_squared_norm
         starts = math.isnan(moments.step_squared_norm)  # a path that starts here is at its x₀
-        s.distance = 0.0 if starts else here
-        delta = (before - here) / (2.0 * lr) if lr > 0.0 and not starts else math.nan
+        one_step = lr > 0.0 and not starts and evidence.step <= s.step + 1
+        s.distance, s.step = 0.0 if starts else here, evidence.step
+        delta = (before - here) / (2.0 * lr) if one_step else math.nan
         if math.isfinite(delta):
             self._series.update(delta)
             s.seen += 1
