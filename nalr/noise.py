@@ -19,6 +19,7 @@ from nalr.inputs import Gradients, as_rows, as_vector
 from nalr.jackknife import within_step_covariance
 from nalr.long_run import FEWEST_BLOCKS
 from nalr.moments import Moments, checked_weights
+from nalr.noise_inputs import checked_groups, moved_by, scaled
 from nalr.noise_reading import NoiseReading, Seen, make_reading
 from nalr.rows import RowAccumulator
 
@@ -57,7 +58,8 @@ class NoiseEstimator:
         Keep the mean and variance of each coordinate over all rows since `reset` (streaming Welford): two
         more D-vectors, and a second pass over the rows.
     groups : mapping of str to slice, optional
-        Column ranges, such as layers, to give readings of their own. Each is a further pass over its columns.
+        Column ranges, such as layers, to give readings of their own (`reading().groups`). Each is a further
+        pass over its columns. Their tr Σ and |G|² add up to the whole where they share all columns out.
 
     Raises
     ------
@@ -67,11 +69,17 @@ class NoiseEstimator:
     Notes
     -----
     With k rows of weight wᵢ, B = Σ wᵢ: tr Σ = Σ wᵢ|gᵢ − ḡ|²/(k − 1), unbiased since each of the k
-    independent deviations is measured from their own mean; |G|² = |ḡ|² − tr Σ/B, unbiased since E|ḡ|² =
-    |G|² + tr Σ/B. Both raw values are averaged over steps and clamped only on reading. Memory: one D-vector,
-    two with one-row steps. Cost: one pass over the rows; one more for the first 8 steps, whose intervals
-    come from a delete-one jackknife over rows. Sources: McCandlish et al. 2018 (arXiv:1812.06162); Welford
-    1962; Chan, Golub & LeVeque 1979; Fieller 1954.
+    independent deviations is measured from their own mean, which takes one; |G|² = |ḡ|² − tr Σ/B, unbiased
+    since E|ḡ|² = |G|² + tr Σ/B. Both raw values are averaged over steps and clamped only on reading: clamped
+    first, their mean keeps what chance put above zero and loses what it put below (`nalr bench estimators`).
+
+    Intervals: in the first 7 steps from the rows within each (`nalr.jackknife`), later from the course of the
+    averages, whatever its correlation (`nalr.long_run`); of ratios after Fieller, which gives a lower bound
+    alone where |G|² may be zero. One row a step: see `source` of `NoiseReading`.
+
+    Memory: one D-vector, two with one-row steps. Cost: one pass over the rows; two more for each of the first
+    7 steps. Sources: McCandlish et al. 2018 (arXiv:1812.06162); Welford 1962; Chan, Golub & LeVeque 1979;
+    Efron & Stein 1981; Fieller 1954; Lazarus, Lewis, Stock & Watson 2018.
 
     Examples
     --------
@@ -101,7 +109,7 @@ class NoiseEstimator:
         if not isinstance(per_coordinate, bool):
             raise TypeError(f"`per_coordinate` must be True or False, got {per_coordinate!r}.")
         self.per_coordinate = per_coordinate
-        self.groups = _checked_groups(groups)
+        self.groups = checked_groups(groups)
         self._warned = False
         self.reset()
 
@@ -140,7 +148,11 @@ class NoiseEstimator:
 
         Notes
         -----
-        Pure: no state changes. One pass over the rows. Not finite where the rows are not.
+        Pure: no state changes. The variances are unbiased (see `compute_variance`) and so is their mean; its
+        root is low by a share of about 1/(4 DB) of itself for independent coordinates, since a root is
+        concave. Averages over steps belong under the root: `reading().noise_scale`.
+
+        Cost: one pass over the rows. Not finite where the rows are not. Source: Chan, Golub & LeVeque 1979.
 
         Examples
         --------
@@ -173,7 +185,11 @@ class NoiseEstimator:
 
         Notes
         -----
-        Pure: no state changes. One pass over cache-sized blocks; an offset of 10⁸ deviations is harmless.
+        Pure: no state changes. Σᵢ(gᵢ − ḡ)²/(B − 1) of each coordinate. The rows are B independent draws;
+        measured from their own mean, their squares add up to B − 1 variances on average, since the mean takes
+        one: E Σ(gᵢ − ḡ)² = Bσ² − B·σ²/B. Dividing by B (ddof = 0) is low by σ²/B.
+
+        Cost: one pass over cache-sized blocks; an offset of 10⁸ deviations is harmless. Source: Welford 1962.
 
         Examples
         --------
@@ -202,7 +218,7 @@ class NoiseEstimator:
         weight : float
             How many samples the row is the mean of; positive.
         preconditioner : array of shape (D,), optional
-            As for `update`: the same for all rows of a step.
+            As for `update`: the same for all rows of a step, and for the `update()` that ends it.
 
         Returns
         -------
@@ -222,7 +238,7 @@ class NoiseEstimator:
         1.0
         """
         vector = as_vector("row", row, self._state.dimension)
-        return self._accumulate(_scaled(vector, preconditioner), _checks.positive("weight", weight))
+        return self._accumulate(scaled(vector, preconditioner), _checks.positive("weight", weight))
 
     def _accumulate(self, vector: Gradients, weight: float) -> NoiseEstimator:
         self._open(vector.dimension)
@@ -278,12 +294,12 @@ class NoiseEstimator:
         if gradients is not None:
             rows = as_rows("gradients", gradients, self._state.dimension)
             shares = None if weights is None else checked_weights(weights, len(rows))
-            moved = _moved(hessian_step, preconditioner, rows.dimension)
-            self._add_rows(_scaled(rows, preconditioner), shares)
+            moved = moved_by(hessian_step, preconditioner, rows.dimension)
+            self._add_rows(scaled(rows, preconditioner), shares)
         elif self._state.closed or self._rows.num_rows == 0:
             raise ValueError("`gradients` must be given, since no row was accumulated for this step.")
         else:
-            moved = _moved(hessian_step, preconditioner, self._rows.mean.size)
+            moved = moved_by(hessian_step, preconditioner, self._rows.mean.size)
         self._end_step(moved)
         return self
 
@@ -432,7 +448,7 @@ class NoiseEstimator:
 
     @property
     def signal(self) -> float:
-        """The averaged |G|², *not clamped*: may be negative; nan at first. For those who average on."""
+        """The averaged |G|², *not clamped*, without the population's share; nan at first. To average on."""
         return self._values()[0]
 
     def _values(self) -> tuple[float, float]:
@@ -593,39 +609,3 @@ def compute_gradient_variance(gradients: ArrayLike) -> NDArray[np.float64]:
     array([2., 0.])
     """
     return NoiseEstimator().compute_variance(gradients)
-
-
-def _scaled(rows: Gradients, preconditioner: ArrayLike | None) -> Gradients:
-    """Return the rows times P^½, scaled as they are read."""
-    if preconditioner is None:
-        return rows
-    return rows.scaled(np.sqrt(_dense("preconditioner", preconditioner, rows.dimension, positive=True)))
-
-
-def _moved(hessian_step: ArrayLike | None, preconditioner: ArrayLike | None, dimension: int) -> Vector | None:
-    """Return H s as it is to be added to the rows' mean: a copy, scaled like them."""
-    if hessian_step is None:
-        return None
-    moved = _dense("hessian_step", hessian_step, dimension)
-    if preconditioner is not None:
-        moved *= np.sqrt(_dense("preconditioner", preconditioner, dimension, positive=True))
-    return moved
-
-
-def _dense(name: str, value: ArrayLike, dimension: int, *, positive: bool = False) -> Vector:
-    """Return a copy (D,) in float64 of finite numbers, positive if so asked."""
-    vector = np.empty(dimension)
-    as_vector(name, value, dimension).copy_row(vector)
-    lowest = float(vector.min())
-    if not np.isfinite(vector).all() or (positive and lowest <= 0.0):
-        rule = "hold positive, finite numbers" if positive else "hold finite numbers"
-        raise ValueError(f"`{name}` must {rule}, got some as low as {lowest!r}.")
-    return vector
-
-
-def _checked_groups(groups: Mapping[str, slice] | None) -> dict[str, slice]:
-    checked = dict(groups or {})
-    for name, columns in checked.items():
-        if not isinstance(name, str) or not isinstance(columns, slice):
-            raise TypeError(f"`groups` must map names to slices of columns, got {name!r}: {columns!r}.")
-    return checked

@@ -29,6 +29,7 @@ FLOORS = {
     "rows": 4,
     "path": 4,
     "jackknife": 5,
+    "noise_inputs": 5,
     "smoothing": 5,
     "noise": 6,
     "policies": 7,

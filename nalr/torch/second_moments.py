@@ -75,7 +75,7 @@ def _second_moments(state: dict[str, Any], group: dict[str, Any]) -> Tensor | No
         moments: Tensor = state.get("max_exp_avg_sq", state["exp_avg_sq"])
         step = float(state.get("step", math.inf))
         beta = float(group["betas"][1])
-        return moments / (1.0 - beta**step)
+        return moments / (1.0 - math.pow(beta, step))
     if "square_avg" in state:
         square: Tensor = state["square_avg"]
         centre = state.get("grad_avg")
