@@ -25,6 +25,7 @@ MARKED = {
     "kick kept": (">", style.GREEN),
     "kick taken back": ("<", style.GREEN),
     "cool": ("d", style.PURPLE),
+    "stall": ("s", style.VERMILLION),
     "anneal": ("D", style.PURPLE),
     "bound": ("P", style.SKY),
     "clip": (".", style.BLACK),
