@@ -307,7 +307,7 @@ class TestCommand:
         assert all(name in out for name in (*ENTRIES, *CONTENDERS))
 
     def test_sets_stand_for_their_methods(self):
-        names = options.methods("ours,peers,schedules")
+        names = options.methods("ours,peers,schedules,published")
         assert set(names) == set(CONTENDERS) and len(names) == len(CONTENDERS)
 
     def test_the_options_know_the_groups_and_optimizers(self):

@@ -271,5 +271,6 @@ def test_without_torch_only_plain_sgd_is_left(monkeypatch):
     monkeypatch.setattr(roster, "find_spec", lambda name: None if name == "torch" else object())
     left = {name for name in CONTENDERS if name not in missing()}
     ours = {"nalr sgd", "nalr sgd anytime", "nalr sgd anytime averaged"}
-    assert left == ours | {"sgd constant", "sgd constant averaged", "sgd cosine", "sgd linear"}
+    schedules = {"sgd constant", "sgd constant averaged", "sgd cosine", "sgd linear"}
+    assert left == ours | schedules | {rule.name for rule in roster.PUBLISHED}
     assert set(missing().values()) == {"torch"}

@@ -12,7 +12,7 @@ from nalr.bench.kernels.options import picture, whole_number
 
 GROUPS = ("tuning", "kept apart", "all")
 OPTIMIZERS = ("sgd", "momentum", "adamw")
-SHORTHANDS = ("ours", "schedules", "peers")
+SHORTHANDS = ("ours", "schedules", "peers", "published")
 RATES_PROBLEM = "mlp-digits"
 
 
@@ -97,6 +97,7 @@ def methods(text: str) -> list[str]:
         "ours": roster.OURS,
         "schedules": roster.SCHEDULES,
         "peers": roster.PEERS,
+        "published": roster.PUBLISHED,
     }
     names = _listed(text, lambda name: known("a method", name, (*roster.CONTENDERS, *sets)))
     return [

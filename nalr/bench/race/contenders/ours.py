@@ -66,11 +66,11 @@ class Nalr:
             policy=NoiseAdaptive(NoiseAdaptiveSettings(**dict(self.settings))),
         )
         mover = MOVERS[self.optimizer](params)
-        run = _Controlled(controller, mover, params, sees_params=self.optimizer != "sgd")
+        run = Controlled(controller, mover, params, sees_params=self.optimizer != "sgd")
         return Averaged(run, params) if self.averaged else run
 
 
-class _Controlled:
+class Controlled:
     """A controller that sees every minibatch."""
 
     def __init__(
@@ -82,9 +82,11 @@ class _Controlled:
         self._seen = params if sees_params else None
 
     def step(self, rows: Array, loss: float) -> float:
+        """Take a step at the controller's rate."""
         lr = self._controller.get_adapted_lr(rows, loss, self._seen)
         self._mover.move(rows, lr)
         return lr
 
     def judged(self) -> Array:
+        """Return the parameters."""
         return self._params

@@ -15,6 +15,7 @@ from nalr.bench.race.contenders.momo_model import MoMo
 from nalr.bench.race.contenders.ours import Nalr
 from nalr.bench.race.contenders.plateau import Plateau
 from nalr.bench.race.contenders.prodigy import Prodigy
+from nalr.bench.race.contenders.published import RULES, Published
 from nalr.bench.race.contenders.schedule_free import ScheduleFree
 from nalr.bench.race.contenders.schedules import SHAPES, Scheduled
 from nalr.bench.race.entry import OPTIMIZERS
@@ -40,6 +41,7 @@ SCHEDULES: tuple[Entrant, ...] = (
     Plateau("adamw"),
     AdaScale(),
 )
+PUBLISHED: tuple[Entrant, ...] = tuple(Published(rule) for rule in RULES)
 PEERS: tuple[Entrant, ...] = (
     ScheduleFree("sgd"),
     DAdaptation("sgd"),
@@ -56,7 +58,7 @@ PEERS: tuple[Entrant, ...] = (
     Mechanic("adamw", "linear"),
     MoMo("adamw"),
 )
-ENTRANTS = (*OURS, *SCHEDULES, *PEERS)
+ENTRANTS = (*OURS, *SCHEDULES, *PEERS, *PUBLISHED)
 
 CONTENDERS: dict[str, Contender] = {entrant.name: entrant for entrant in ENTRANTS}
 """By name."""
