@@ -50,9 +50,11 @@ class BatchEfficiency:
             return f"batch {self.batch_size:g}: nothing is known of the gradient noise scale yet"
         sample = _percent(self.samples, self.samples_interval)
         step = _percent(self.steps, self.steps_interval)
+        bounded = self.steps_interval[0] > 0.0 or self.samples_interval == (0.0, 1.0)
+        more = "" if bounded else " or more"
         return (
             f"batch {self.batch_size:g}: a sample does {sample} of what it can, a step {step}; "
-            f"even at {self.gradient_noise_scale:.3g} samples"
+            f"even at {self.gradient_noise_scale:.3g} samples{more}"
         )
 
 

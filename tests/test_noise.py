@@ -448,6 +448,8 @@ def test_efficiency_in_a_case_worked_by_hand():
     assert (efficiency.samples, efficiency.steps) == (0.2, 0.8)
     assert efficiency.samples_interval == (0.2, 1.0)
     assert efficiency.steps_interval == (0.0, 0.8)
+    assert str(efficiency).endswith("a step 80 % [0, 80]; even at 250 samples or more")
+    assert str(batch_efficiency(1000.0, 250.0, (0.0, math.inf))).endswith("a step 80 %; even at 250 samples")
 
 
 def test_efficiency_before_data_and_with_wrong_sizes(rng):
