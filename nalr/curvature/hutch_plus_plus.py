@@ -48,9 +48,9 @@ class HutchPlusPlusEstimator:
     where Q takes in a good part of the D dimensions (`docs/curvature.md`). Products that differ from those of
     a symmetric matrix give the trace all the same, but less of the gain.
 
-    XTrace (Epperly, Tropp & Webber, arXiv:2301.07825) uses every product for both purposes and errs half as
-    much where eigenvalues decay; but its probes share one basis, and its standard error came out 10 to 35 %
-    too small, its 95 % intervals at 80 to 92 %. We give numbers only with an error that can be relied on.
+    XTrace (Epperly, Tropp & Webber, arXiv:2301.07825) uses every product for both purposes and errs 1.4 to 30
+    times less where eigenvalues decay; but its probes share one basis, and its standard error came out 12 to
+    37 % too small, its 95 % intervals at 77 to 92 %. We give numbers with an error that can be relied on.
 
     Cost: `num_probes` products; 8 · D · num_probes/3 bytes, and as many passes over that as products.
 
