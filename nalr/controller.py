@@ -454,13 +454,13 @@ class NoiseAdaptiveLR:
         saved = state.get("settings") if isinstance(state, Mapping) else type(state).__name__
         if saved != repr(self):
             raise ValueError(f"`state` must have been saved by {self!r}, got one of {saved!r}.")
+        self.estimator.load_state_dict(state["estimator"])
         step, lr, applied_lr, skipped, nonfinite, band = state["state"]
         self._state = _State(step, lr, applied_lr, skipped, nonfinite, tuple(band))
         decision = state["decision"]
         self._decision = (
             None if decision is None else Decision(decision[0], Reason(decision[1]), dict(decision[2]))
         )
-        self.estimator.load_state_dict(state["estimator"])
         self.smoother.load_state_dict(state["smoother"])
         self.policy.load_state_dict(state["policy"])
         self.history.load_state_dict(state["history"])

@@ -574,6 +574,8 @@ class NoiseEstimator:
         if not isinstance(state, Mapping) or state.get("settings") != repr(self):
             saved = state.get("settings") if isinstance(state, Mapping) else state
             raise ValueError(f"`state` must have been saved by {self!r}, got one of {saved!r}.")
+        if set(state) != set(self.state_dict()):
+            raise ValueError(f"`state` must have been saved by this version of nalr, got {sorted(state)}.")
         self._state = _Scalars(**state["scalars"])
         self._averages.load_state_dict(state["averages"])
         self._rows.load_state_dict(state["rows"])

@@ -336,6 +336,15 @@ def test_a_state_of_other_settings_is_refused(rng):
         NoiseEstimator(decay=0.5).load_state_dict(settled(rng, steps=1).state_dict())
 
 
+def test_a_state_of_an_earlier_version_is_refused_and_changes_nothing(rng):
+    estimator = settled(rng, steps=3)
+    before, old = copy.deepcopy(estimator.state_dict()), estimator.state_dict()
+    del old["moved"]
+    with pytest.raises(ValueError, match="`state` must have been saved by this version of nalr, got"):
+        estimator.load_state_dict(old)
+    assert same(estimator.state_dict(), before)
+
+
 def test_reset_forgets_everything_but_the_settings(rng):
     estimator = settled(rng, decay=0.9)
     estimator.reset()

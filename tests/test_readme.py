@@ -12,7 +12,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = README + (ROOT / "docs" / "torch.md").read_text(encoding="utf-8")
+DOCS = ("torch", "noise", "curvature", "policies")
+PAGES = README + "\n".join((ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in DOCS)
 EXAMPLES = re.findall(r"```python\n(.*?)```\n+(?:```text\n(.*?)```)?", PAGES, flags=re.DOTALL)
 
 
