@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from nalr import HutchinsonEstimator, HutchPlusPlusEstimator
+from nalr.curvature.products import FIRST_PROBE
 from nalr.intervals import student_t_quantile
 from nalr.probes import rademacher
 
@@ -47,7 +48,9 @@ def xtrace(matrix, budget, seed):
     The trace in the basis without probe i, plus that probe's estimate of what this basis leaves.
     """
     k = budget // 2
-    probes = np.array([rademacher(DIM, seed=seed, index=i, dtype=np.float64) for i in range(k)]).T
+    probes = np.array(
+        [rademacher(DIM, seed=seed, index=FIRST_PROBE + i, dtype=np.float64) for i in range(k)]
+    ).T
     images = matrix @ probes
     basis, triangle = np.linalg.qr(images)
     basis_images = matrix @ basis

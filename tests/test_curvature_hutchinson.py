@@ -10,6 +10,7 @@ import pytest
 from nalr import HutchinsonEstimator
 from nalr.curvature import TraceStatus
 from nalr.curvature.hutchinson import EARLIEST_STOP
+from nalr.curvature.products import FIRST_PROBE
 from nalr.probes import normal, rademacher
 from tests.tolerances import standard_errors
 
@@ -32,7 +33,7 @@ def matrix(rng):
 def test_trace_is_that_of_numpy_over_the_same_probes(matrix, kind):
     reading = HutchinsonEstimator(num_probes=20, distribution=kind, seed=3).trace(matrix)
     draw = {"rademacher": rademacher, "normal": normal}[kind]
-    probes = np.array([draw(40, seed=3, index=i, dtype=np.float64) for i in range(20)])
+    probes = np.array([draw(40, seed=3, index=FIRST_PROBE + i, dtype=np.float64) for i in range(20)])
     values = np.einsum("ni,ij,nj->n", probes, matrix, probes)
     np.testing.assert_allclose(reading.values, values, rtol=1e3 * EPS)
     assert reading.trace == pytest.approx(values.mean())
@@ -48,6 +49,16 @@ def test_trace_and_diagonal_are_unbiased_over_seeds(matrix, kind):
     diagonals = np.array([e.diagonal(matrix).diagonal for e in estimators])
     errors = diagonals.std(axis=0, ddof=1) / math.sqrt(500)
     assert np.all(abs(diagonals.mean(axis=0) - np.diag(matrix)) < 4.0 * errors)  # the largest of 40
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_probes_longer_than_a_word_of_signs_are_unbiased_too(kind):
+    # 𝟙𝟙ᵀ sees every correlation between signs: (Σ v)² has mean D only if there is none.
+    dim, estimates = 1000, []
+    for seed in range(200):
+        estimator = HutchinsonEstimator(num_probes=20, distribution=kind, seed=seed)
+        estimates.append(estimator.trace(lambda v: np.full(dim, v.sum()), dim).trace)
+    assert abs(np.mean(estimates) - dim) < standard_errors(estimates, 3.0)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -66,7 +66,7 @@ class HutchPlusPlusEstimator:
     >>> matrix[:2, :2] += 1.0
     >>> exact = float(np.trace(matrix))
     >>> reading = HutchPlusPlusEstimator(num_probes=48).trace(matrix)
-    >>> abs(reading.trace - exact) < 3 * reading.standard_error
+    >>> abs(reading.trace - exact) < 1e-3 * exact
     True
     >>> plain = HutchinsonEstimator(num_probes=48, distribution="normal").trace(matrix)
     >>> plain.standard_error > 50 * reading.standard_error
@@ -123,7 +123,7 @@ class HutchPlusPlusEstimator:
         average, values, reached = ProbeAverage(), [], False
         index = self.num_probes // 3  # those before it made the basis
         while product.count < self.num_probes and not reached:
-            probe = rademacher(product.dim, seed=self.seed, index=index, dtype=product.dtype)
+            probe = product.probe(rademacher, self.seed, index)
             rest = basis.remainder(probe)[0].astype(product.dtype)
             value = average.update(rest, product(rest))
             if math.isfinite(value):
@@ -149,7 +149,7 @@ def _fill(basis: Basis, product: Product, seed: int) -> float:
     """
     parts = []
     for index in range(len(basis)):
-        probe = rademacher(product.dim, seed=seed, index=index, dtype=product.dtype)
+        probe = product.probe(rademacher, seed, index)
         rest, _, length = basis.remainder(product(probe))
         if not math.isfinite(length):
             return math.nan

@@ -220,8 +220,7 @@ class HutchinsonEstimator:
         return diagonal_reading(average, status, _joined(() if resume is None else resume.seeds, self.seed))
 
     def _probe(self, product: Product, index: int) -> Floats:
-        draw = DISTRIBUTIONS[self.distribution]
-        return draw(product.dim, seed=self.seed, index=index, dtype=product.dtype)
+        return product.probe(DISTRIBUTIONS[self.distribution], self.seed, index)
 
     def _most_probes(self, dim: int) -> int:
         """Return how many random probes come before the unit vectors, or the end."""

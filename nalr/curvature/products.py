@@ -14,6 +14,10 @@ Floats = NDArray[np.floating[Any]]  # float32 or float64
 Vector = NDArray[np.float64]
 Apply = Callable[[Floats], Any]
 
+FIRST_PROBE = 1 << 40
+"""Where series of probes begin. A low `index` would not do: block `index` + 1 of 64 signs of `rademacher` is
+all ones, whatever the seed, which biases a trace at D > 64. No vector reaches that block from here on."""
+
 KINDS = "a function v -> Hv, or a matrix with `@` or `matvec`"
 
 
@@ -39,6 +43,10 @@ class Product:
         single = getattr(hvp, "dtype", None) == np.float32
         self.dtype: np.dtype[np.floating[Any]] = np.dtype(np.float32 if single else np.float64)
         self.count = 0
+
+    def probe(self, draw: Callable[..., Floats], seed: int, index: int) -> Floats:
+        """Return probe `index` of the series `seed`, drawn by `rademacher` or `normal`."""
+        return draw(self.dim, seed=seed, index=FIRST_PROBE + index, dtype=self.dtype)
 
     def __call__(self, vector: Floats) -> Floats:
         """Return H·`vector`, (D,) of float32 or float64; it may share memory with `vector`."""
