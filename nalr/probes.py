@@ -57,9 +57,9 @@ def rademacher(
     Examples
     --------
     >>> rademacher(6, seed=0)
-    array([ 1.,  1.,  1.,  1., -1., -1.], dtype=float32)
+    array([-1., -1.,  1., -1.,  1., -1.], dtype=float32)
     >>> rademacher(5, seed=0)
-    array([ 1.,  1.,  1.,  1., -1.], dtype=float32)
+    array([-1., -1.,  1., -1.,  1.], dtype=float32)
     """
     from nalr.kernels import probes as kernels  # here, since importing numba takes a quarter second
 
@@ -83,7 +83,7 @@ def normal(
     Examples
     --------
     >>> normal(3, seed=0, dtype=np.float64).round(3)
-    array([ 0.379,  0.405, -0.308])
+    array([ 1.691, -0.387, -1.407])
     """
     from nalr.kernels import probes as kernels
 

@@ -10,7 +10,6 @@ import pytest
 from nalr import HutchinsonEstimator, HutchPlusPlusEstimator
 from nalr.curvature import TraceStatus
 from nalr.curvature.basis import Basis
-from nalr.curvature.products import FIRST_PROBE
 from nalr.probes import rademacher
 from tests.tolerances import standard_errors
 
@@ -31,7 +30,7 @@ def textbook(matrix, num_probes, seed, shared=False):
     """Hutch++ with NumPy's QR; `shared` takes the probes of the sketch for the remainder as well."""
     k, dim = num_probes // 3, len(matrix)
     probes = np.array(
-        [rademacher(dim, seed=seed, index=FIRST_PROBE + i, dtype=np.float64) for i in range(num_probes - k)]
+        [rademacher(dim, seed=seed, index=i, dtype=np.float64) for i in range(num_probes - k)]
     )
     basis = np.linalg.qr(matrix @ probes[:k].T)[0]
     rest = probes[:k] if shared else probes[k:]
@@ -56,7 +55,7 @@ def test_it_is_unbiased_and_so_is_its_squared_standard_error(decaying):
 
 def test_probes_that_made_the_basis_may_not_serve_for_what_it_leaves(decaying):
     errors = np.array([textbook(decaying, 24, s, shared=True) for s in range(400)]) - np.trace(decaying)
-    assert errors.mean() < -10.0 * standard_errors(errors, 1.0)  # far too low
+    assert errors.mean() < -standard_errors(errors, 6.0)  # far too low
     honest = np.array([textbook(decaying, 24, s) for s in range(400)]) - np.trace(decaying)
     assert abs(honest.mean()) < standard_errors(honest, 3.0)
 

@@ -87,6 +87,17 @@ def test_probes_of_other_indices_and_seeds_are_uncorrelated(draw, others):
     assert np.all(abs(correlations[~np.eye(len(probes), dtype=bool)]) < 5 / math.sqrt(size))
 
 
+@pytest.mark.parametrize("draw", [rademacher, normal])
+def test_no_block_of_a_probe_is_the_same_for_every_seed(draw):
+    # Once key i was the word of counter i + 1: block i + 1 of the signs was all ones, whatever the seed.
+    dim, indices = 1024, (0, 1, 5, 15, 2**40)
+    probes = np.array([[draw(dim, seed=s, index=i, dtype=np.float64) for s in range(200)] for i in indices])
+    blocks = np.abs(probes.mean(axis=1).reshape(len(indices), -1, 64).mean(axis=2))  # means of 12 800 values
+    assert blocks.max() < 5.0 / math.sqrt(200 * 64)
+    squares = probes.sum(axis=2).ravel() ** 2 / dim
+    assert squares.mean() == pytest.approx(1.0, abs=4.0 * math.sqrt(2.0 / squares.size))
+
+
 def test_probes_do_not_overlap_at_any_shift():
     # Stretches of one sequence, as a single SplitMix64 gives them, would have a correlation of 1 somewhere.
     first, second = (rademacher(2**16, seed=1, index=index, dtype=np.float64) for index in (0, 1))

@@ -14,10 +14,6 @@ Floats = NDArray[np.floating[Any]]  # float32 or float64
 Vector = NDArray[np.float64]
 Apply = Callable[[Floats], Any]
 
-FIRST_PROBE = 1 << 40
-"""Where series of probes begin. A low `index` would not do: block `index` + 1 of 64 signs of `rademacher` is
-all ones, whatever the seed, which biases a trace at D > 64. No vector reaches that block from here on."""
-
 KINDS = "a function v -> Hv, or a matrix with `@` or `matvec`"
 
 
@@ -46,7 +42,7 @@ class Product:
 
     def probe(self, draw: Callable[..., Floats], seed: int, index: int) -> Floats:
         """Return probe `index` of the series `seed`, drawn by `rademacher` or `normal`."""
-        return draw(self.dim, seed=seed, index=FIRST_PROBE + index, dtype=self.dtype)
+        return draw(self.dim, seed=seed, index=index, dtype=self.dtype)
 
     def __call__(self, vector: Floats) -> Floats:
         """Return H·`vector`, (D,) of float32 or float64; it may share memory with `vector`."""

@@ -37,6 +37,10 @@ BLOCK = 64
 NORMALS = Word(1 << 63)
 """Where the counters of normals begin, so that they share no word with signs."""
 
+KEYS = Word(1 << 62)
+"""The counter whose word the counters of keys start from. Had they the start of the words themselves, key i
+would be the word of counter i + 1, and the two would cancel there to a block without chance."""
+
 ONE = Word(0x3FF0000000000000)
 """Bits of 1.0; with the 52 below them random, a float in [1, 2)."""
 
@@ -61,7 +65,7 @@ def start_of(seed: int) -> Word:
 @jit
 def key_of(start: Word, index: int) -> Word:
     """Return the key of probe `index`."""
-    return mix(start + (Word(index) + Word(1)) * GOLDEN)
+    return mix(Word(mix(start + KEYS * GOLDEN)) + (Word(index) + Word(1)) * GOLDEN)
 
 
 @jit
