@@ -42,7 +42,7 @@ class ManySteps(CoverageCell):
     ratio: float
     lengths: tuple[int, ...]
     population: int | None = None
-    block = 200
+    block = 50  # some 150 MB of rows where runs are long
 
     @property
     def quantities(self) -> tuple[str, ...]:
