@@ -68,7 +68,7 @@ class HutchPlusPlusEstimator:
     199.3 ± 0.7, 48 products
     >>> plain = HutchinsonEstimator(num_probes=48).trace(matrix)
     >>> print(f"{plain.trace:.1f} ± {plain.standard_error:.1f}, {plain.num_products} products")
-    208.3 ± 20.1, 48 products
+    213.0 ± 21.5, 48 products
     """
 
     def __init__(
