@@ -8,27 +8,22 @@ dimensions and 4 rows a step, clamping each step first averages to 1.1 (`tests/t
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nalr.blocks import Blocks
 from nalr.long_run import Covariance, long_run_covariance
-
-Within = tuple[float, float, float, float]
-"""(Var first, Cov, Var second, degrees of freedom) of one step's values, from its rows."""
+from nalr.within import Within, WithinSums
 
 
 @dataclass(slots=True)
 class _State:
-    """All that changes besides the blocks."""
+    """All that changes besides the blocks and what the rows say."""
 
     count: int = 0  # steps taken in
     weight: float = 0.0  # Σ decay^age
     first: float = 0.0  # Σ decay^age · first
     second: float = 0.0
-    within: tuple[float, float, float] = (0.0, 0.0, 0.0)  # Σ decay^(2 age) · covariance within a step
-    within_count: int = 0  # steps that brought one
-    within_freedom: float = 0.0  # their degrees of freedom
 
 
 class DecayedAverages:
@@ -45,11 +40,12 @@ class DecayedAverages:
     the rows within the steps, where they bring it. Memory and cost a step are O(1).
     """
 
-    __slots__ = ("blocks", "decay", "state")
+    __slots__ = ("blocks", "decay", "state", "within")
 
     def __init__(self, decay: float) -> None:
         self.decay = decay
         self.blocks = Blocks(decay)
+        self.within = WithinSums()
         self.state = _State()
 
     def add(self, first: float, second: float, within: Within | None = None) -> None:
@@ -59,21 +55,9 @@ class DecayedAverages:
         s.first = self.decay * s.first + first
         s.second = self.decay * s.second + second
         s.count += 1
-        if s.within_count or within:
-            self._add_within(within)
+        if self.within.count or within:
+            self.within.add(self.decay, within)
         self.blocks.add(first, second)
-
-    def _add_within(self, within: Within | None) -> None:
-        s = self.state
-        square = self.decay * self.decay
-        added = within or (0.0, 0.0, 0.0, 0.0)
-        s.within = (
-            square * s.within[0] + added[0],
-            square * s.within[1] + added[1],
-            square * s.within[2] + added[2],
-        )
-        s.within_freedom += added[3]
-        s.within_count += within is not None
 
     @property
     def first(self) -> float:
@@ -97,10 +81,8 @@ class DecayedAverages:
         between = long_run_covariance(self.blocks, self.decay, s.count)
         if between is not None:
             return between
-        if s.within_count == s.count > 0:
-            scale = 1.0 / (s.weight * s.weight)
-            first, both, second = (scale * v for v in s.within)
-            return Covariance(first, both, second, max(s.within_freedom, 1.0))
+        if self.within.count == s.count > 0:
+            return self.within.covariance(self.first, s.weight)
         return None
 
     def merge(self, other: DecayedAverages) -> None:
@@ -112,23 +94,27 @@ class DecayedAverages:
         s.weight += o.weight
         s.first += o.first
         s.second += o.second
-        s.within = tuple(a + b for a, b in zip(s.within, o.within, strict=True))  # type: ignore[assignment]
-        s.within_count = max(s.within_count, o.within_count)
-        s.within_freedom += o.within_freedom
+        self.within.merge(other.within)
 
     def copy(self) -> DecayedAverages:
         """Return an equal one that goes its own way."""
         twin = DecayedAverages(self.decay)
-        twin.load_state_dict(self.state_dict())
+        twin.blocks = self.blocks.copy()
+        twin.within = replace(self.within)
+        twin.state = replace(self.state)
         return twin
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state as plain numbers and lists."""
-        state = {name: getattr(self.state, name) for name in self.state.__slots__}
-        return {**state, "within": list(self.state.within), "blocks": self.blocks.state_dict()}
+        return {
+            **{name: getattr(self.state, name) for name in self.state.__slots__},
+            "within": {name: getattr(self.within, name) for name in self.within.__slots__},
+            "blocks": self.blocks.state_dict(),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take the state of `state_dict` exactly."""
         fields = dict(state)
         self.blocks.load_state_dict(fields.pop("blocks"))
-        self.state = _State(**{**fields, "within": tuple(state["within"])})
+        self.within = WithinSums(**fields.pop("within"))
+        self.state = _State(**fields)

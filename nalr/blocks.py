@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 MOST_BLOCKS = 32
@@ -30,6 +30,10 @@ class Series:
         if before == before:  # there is one
             change = value - before
             self.changes += change * change  # not ** 2, which raises where this is infinite
+
+    def numbers(self) -> tuple[float, float, float]:
+        """Return what it holds, in the order of its fields."""
+        return self.mean, self.squares, self.changes
 
     def joined(self, later: Series, length: int, later_length: int) -> Series:
         """Return the series of both blocks (Chan, Golub & LeVeque 1979)."""
@@ -115,20 +119,34 @@ class Blocks:
         Where the two did not see equally many steps, the longer record stands for both.
         """
         if [b.length for b in self.blocks] == [b.length for b in other.blocks]:
-            for mine, theirs in zip(self.blocks, other.blocks, strict=True):
-                mine.first = mine.first.pooled(theirs.first, share)
-                mine.second = mine.second.pooled(theirs.second, share)
+            self.blocks = [
+                Block(
+                    mine.length,
+                    mine.first.pooled(theirs.first, share),
+                    mine.second.pooled(theirs.second, share),
+                )
+                for mine, theirs in zip(self.blocks, other.blocks, strict=True)
+            ]
             pairs = zip(self.latest, other.latest, strict=True)
             self.latest = tuple(share * a + (1.0 - share) * b for a, b in pairs)  # type: ignore[assignment]
         elif sum(b.length for b in other.blocks) > sum(b.length for b in self.blocks):
             self.load_state_dict(other.state_dict())
+
+    def copy(self) -> Blocks:
+        """Return an equal record that goes its own way; only the newest block ever changes in place."""
+        twin = Blocks.__new__(Blocks)
+        twin._longest, twin.length, twin.latest = self._longest, self.length, self.latest
+        twin.blocks = self.blocks[:-1] + [
+            Block(b.length, Series(*b.first.numbers()), Series(*b.second.numbers())) for b in self.blocks[-1:]
+        ]
+        return twin
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state as plain numbers and lists."""
         return {
             "length": self.length,
             "latest": list(self.latest),
-            "blocks": [[b.length, *astuple(b.first), *astuple(b.second)] for b in self.blocks],
+            "blocks": [[b.length, *b.first.numbers(), *b.second.numbers()] for b in self.blocks],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

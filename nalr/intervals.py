@@ -1,4 +1,4 @@
-"""Confidence intervals: Student's t quantile, and Fieller's interval of a ratio."""
+"""Confidence intervals: Student's t quantile, Wilson's score interval, and Fieller's interval of a ratio."""
 
 from __future__ import annotations
 
@@ -52,6 +52,25 @@ def student_t_quantile(probability: float, degrees_of_freedom: float) -> float:
             (1.0 / (((n + 6.0) / (n * y) - 0.089 * d - 0.822) * (n + 2.0) * 3.0) + 0.5 / (n + 4.0)) * y - 1.0
         ) * (n + 1.0) / (n + 2.0) + 1.0 / y
     return math.sqrt(n * y)
+
+
+def score_interval(value: float, variance: float, slope: float, t: float) -> tuple[float, float]:
+    """Return the interval of a non-negative quantity whose estimate has variance + slope · truth.
+
+    All q at which the estimate lies within `t` of the standard errors *that q would have* (Wilson 1927, as
+    for a share): where the variance grows with the quantity, ends at value ± t standard errors would be too
+    low on both sides. Ends below zero are given as zero.
+
+    Examples
+    --------
+    >>> score_interval(3.0, 1.0, 0.0, 2.0)
+    (1.0, 5.0)
+    >>> score_interval(3.0, 0.0, 1.0, 2.0)
+    (1.0, 9.0)
+    """
+    middle = value + 0.5 * t * t * slope
+    reach = t * math.sqrt(max(variance + slope * value + 0.25 * t * t * slope * slope, 0.0))
+    return max(middle - reach, 0.0), max(middle + reach, 0.0)
 
 
 def fieller_interval(

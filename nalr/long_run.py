@@ -27,12 +27,18 @@ GATE = 1.0
 
 
 class Covariance(NamedTuple):
-    """Covariance of the averages of the pair, and the degrees of freedom behind it."""
+    """Covariance of the averages of the pair, and the degrees of freedom behind it.
+
+    The variance of the first may grow with what it estimates: it is `first` + `slope` · truth. Its own
+    degrees of freedom are `first_freedom`, or the common ones where that is 0.
+    """
 
     first: float
     both: float
     second: float
     degrees_of_freedom: float
+    slope: float = 0.0
+    first_freedom: float = 0.0
 
 
 def long_run_covariance(blocks: Blocks, decay: float, count: int) -> Covariance | None:

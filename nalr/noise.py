@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nalr import _checks, batch
 from nalr._checks import NoiseWarning
-from nalr.averages import DecayedAverages, Within
+from nalr.averages import DecayedAverages
 from nalr.columns import PooledColumns, column_variance
 from nalr.inputs import Gradients, as_rows, as_vector
 from nalr.jackknife import within_step_covariance
@@ -22,6 +22,7 @@ from nalr.moments import Moments, checked_weights
 from nalr.noise_inputs import checked_groups, moved_by, scaled
 from nalr.noise_reading import NoiseReading, Seen, make_reading
 from nalr.rows import RowAccumulator
+from nalr.within import Within
 
 Vector = NDArray[np.float64]
 
@@ -322,11 +323,10 @@ class NoiseEstimator:
             child._add_rows(rows.columns(self.groups[name]), shares)
 
     def _of_sample(self, within: Within | None) -> Within | None:
-        """Return the covariance of one step's estimates as for rows without replacement, if they are."""
+        """Return the errors of one step's estimates as for rows without replacement, if they are."""
         if within is None or self.population is None:
             return within
-        left = max(1.0 - self._rows.total_weight / self.population, 0.0)
-        return left * within[0], left * within[1], left * within[2], within[3]
+        return within.of_sample(self._rows.total_weight / self.population)
 
     def update_moments(self, moments: Moments) -> NoiseEstimator:
         """Take in one step from its sums, made elsewhere.
@@ -580,7 +580,7 @@ class NoiseEstimator:
         self._averages.load_state_dict(state["averages"])
         self._rows.load_state_dict(state["rows"])
         self._before.load_state_dict(state["before"])
-        self._within = None if state["within"] is None else tuple(state["within"])
+        self._within = None if state["within"] is None else Within(*state["within"])
         self._moved = None if state["moved"] is None else np.array(state["moved"])
         self._columns.load_state_dict(state["columns"])
         self._warned = bool(state["warned"])

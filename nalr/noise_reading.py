@@ -12,7 +12,7 @@ from nalr import _checks
 from nalr.averages import DecayedAverages
 from nalr.efficiency import BatchEfficiency, Interval, batch_efficiency
 from nalr.efficiency import share as part_of
-from nalr.intervals import fieller_interval, student_t_quantile
+from nalr.intervals import fieller_interval, score_interval, student_t_quantile
 from nalr.long_run import FEWEST_BLOCKS, Covariance
 
 UNKNOWN: Interval = (0.0, math.inf)
@@ -203,10 +203,13 @@ def _intervals(
         return _Intervals()
     v = _with_population(covariance, share)
     t = student_t_quantile(confidence, v.degrees_of_freedom)
+    u = student_t_quantile(confidence, v.first_freedom) if v.first_freedom else t
+    # At a ratio r the variance of |G|² is first + slope · tr Σ/r: in Fieller's terms a covariance.
+    tilted = v.both - 0.5 * v.slope * variance
     return _Intervals(
-        _interval(variance, v.second, t),
-        _interval(signal, v.first, t),
-        fieller_interval(variance, signal, v.second, v.first, v.both, t),
+        score_interval(variance, v.second, 0.0, t),
+        score_interval(signal, v.first, v.slope, u),
+        fieller_interval(variance, signal, v.second, v.first, tilted, u),
         told=True,
     )
 
@@ -229,17 +232,8 @@ def _of_root(interval: Interval, dimension: int) -> Interval:
     return math.sqrt(interval[0] / dimension), math.sqrt(interval[1] / dimension)
 
 
-def _interval(value: float, variance: float, t: float) -> Interval:
-    """Return value ± t standard errors, of a quantity that cannot be negative."""
-    width = t * math.sqrt(max(variance, 0.0))
-    return max(value - width, 0.0), max(value + width, 0.0)
-
-
 def _with_population(v: Covariance, share: float) -> Covariance:
     """Return the covariance after the signal gained `share` times the variance."""
-    return Covariance(
-        v.first + 2.0 * share * v.both + share * share * v.second,
-        v.both + share * v.second,
-        v.second,
-        v.degrees_of_freedom,
+    return v._replace(
+        first=v.first + 2.0 * share * v.both + share * share * v.second, both=v.both + share * v.second
     )

@@ -47,9 +47,7 @@ def xtrace(matrix, budget, seed):
     The trace in the basis without probe i, plus that probe's estimate of what this basis leaves.
     """
     k = budget // 2
-    probes = np.array(
-        [rademacher(DIM, seed=seed, index=i, dtype=np.float64) for i in range(k)]
-    ).T
+    probes = np.array([rademacher(DIM, seed=seed, index=i, dtype=np.float64) for i in range(k)]).T
     images = matrix @ probes
     basis, triangle = np.linalg.qr(images)
     basis_images = matrix @ basis

@@ -29,9 +29,7 @@ def decaying(rng):
 def textbook(matrix, num_probes, seed, shared=False):
     """Hutch++ with NumPy's QR; `shared` takes the probes of the sketch for the remainder as well."""
     k, dim = num_probes // 3, len(matrix)
-    probes = np.array(
-        [rademacher(dim, seed=seed, index=i, dtype=np.float64) for i in range(num_probes - k)]
-    )
+    probes = np.array([rademacher(dim, seed=seed, index=i, dtype=np.float64) for i in range(num_probes - k)])
     basis = np.linalg.qr(matrix @ probes[:k].T)[0]
     rest = probes[:k] if shared else probes[k:]
     rest = rest - rest @ basis @ basis.T

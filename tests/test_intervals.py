@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 from nalr.averages import DecayedAverages
-from nalr.intervals import fieller_interval, student_t_quantile
+from nalr.intervals import fieller_interval, score_interval, student_t_quantile
+from nalr.within import Within
 
 
 @pytest.mark.parametrize("freedom", [1.0, 2.0, 2.5, 3.0, 4.3, 7.0, 15.0, 1e3, 1e13])
@@ -40,6 +41,25 @@ def test_fieller_gives_only_a_lower_bound_where_the_denominator_may_be_zero():
     assert fieller_interval(10.0, -5.0, 0.01, 0.01, 0.0, 2.0)[1] == math.inf
 
 
+def test_score_interval_covers_a_count_where_plus_minus_t_does_not(rng):
+    counts = rng.poisson(2.0, size=20_000)  # variance 0 + 1 · truth
+    ends = [score_interval(float(count), 0.0, 1.0, 1.96) for count in counts]
+    assert np.mean([low <= 2.0 <= high for low, high in ends]) == pytest.approx(0.95, abs=0.02)
+    assert np.mean(np.abs(counts - 2.0) <= 1.96 * np.sqrt(counts)) < 0.9
+    assert score_interval(-5.0, 1.0, 0.0, 2.0) == (0.0, 0.0)
+
+
+def test_a_copy_of_averages_goes_its_own_way(rng):
+    averages = DecayedAverages(0.9)
+    for value in rng.normal(size=50):
+        averages.add(float(value), 1.0)
+    before, twin = averages.state_dict(), averages.copy()
+    assert twin.state_dict() == before
+    for _ in range(40):
+        twin.add(3.0, 4.0, None)
+    assert averages.state_dict() == before != twin.state_dict()
+
+
 def test_averages_equal_weighted_means_at_every_length(rng):
     decay, pairs = 0.9, rng.normal(size=(300, 2))
     averages = DecayedAverages(decay)
@@ -57,15 +77,18 @@ def test_memory_of_the_blocks_is_bounded():
     assert len(averages.blocks.blocks) <= 33
 
 
+WITHIN = Within(1.0, 0.5, 0.2, 0.1, 2.0, 3.0, 6.0)
+
+
 def test_state_resumes_exactly(rng):
     whole, half = DecayedAverages(0.97), DecayedAverages(0.97)
     values = rng.normal(size=(200, 2))
     for pair in values:
-        whole.add(*pair, (1.0, 0.1, 2.0, 3.0))
+        whole.add(*pair, WITHIN)
     for pair in values[:77]:
-        half.add(*pair, (1.0, 0.1, 2.0, 3.0))
+        half.add(*pair, WITHIN)
     resumed = DecayedAverages(0.97)
     resumed.load_state_dict(half.state_dict())
     for pair in values[77:]:
-        resumed.add(*pair, (1.0, 0.1, 2.0, 3.0))
+        resumed.add(*pair, WITHIN)
     assert resumed.state_dict() == whole.state_dict()

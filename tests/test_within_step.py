@@ -63,30 +63,80 @@ def test_squared_covariance_trace_reads_many_columns_in_windows(rng):
 
 
 def test_without_signal_the_plain_jackknife_is_twice_too_wide_and_ours_is_not(rng):
-    variances, found, plain, signals = [], [], [], []
+    parts, plain, signals = [], [], []
     for _ in range(2000):
         rows = rng.normal(size=(16, 200))
-        variance = of_step(rows)[0]
-        variances.append(variance)
+        parts.append(of_step(rows))
         plain.append(plain_jackknife(rows))
         signals.append((rows.mean(axis=0) ** 2).sum() - rows.var(axis=0, ddof=1).sum() / 16)
     truth = np.var(signals, ddof=1)
-    assert np.mean(plain) == pytest.approx(2.14 * truth, rel=0.1)  # 2 (k − 1)/(k − 2)
-    assert np.mean(variances) == pytest.approx(truth, rel=0.2)
-    found = np.mean(np.abs(signals) < 2.131 * np.sqrt(variances))
-    assert 0.93 < found < 0.98 < np.mean(np.abs(signals) < 2.131 * np.sqrt(plain))
+    assert np.mean(plain) == pytest.approx(2.0 * 15 / 14 * truth, rel=0.1)
+    assert np.mean([part.pairs for part in parts]) == pytest.approx(truth, rel=0.1)
+    rows_part = [part.rows for part in parts]
+    assert abs(np.mean(rows_part)) < standard_errors(rows_part, 4.0)
+    assert parts[0].per_signal == pytest.approx(4.0 / 16, rel=0.2)  # 4 tr Σ²/(B tr Σ), Σ the identity
+    assert np.mean(np.abs(signals) < 2.131 * np.sqrt(plain)) > 0.985
+
+
+def test_the_part_that_grows_with_the_signal_is_that_of_theory(rng):
+    variances = np.array([4.0, 1.0, 0.25])
+    mean = np.array([1.0, 2.0, 3.0])
+    parts = [of_step(mean + np.sqrt(variances) * rng.normal(size=(8, 3))) for _ in range(4000)]
+    rows, pairs = [part.rows for part in parts], [part.pairs for part in parts]
+    truth = 4.0 * (mean**2 * variances).sum() / 8
+    assert abs(np.mean(rows) - truth) < standard_errors(rows, 4.0)
+    assert abs(np.mean(pairs) - 2.0 * (variances**2).sum() / (8 * 7)) < standard_errors(pairs, 4.0)
+
+
+@pytest.mark.parametrize("signal", [1.0, 0.1, 0.01, 1e-4])
+@pytest.mark.parametrize("steps", [1, 4])
+def test_intervals_from_the_rows_cover_at_every_signal_where_plus_minus_t_does_not(rng, signal, steps):
+    rows, dim, draws = 16, 10, 1500
+    truth = (float(dim), signal * dim, 1.0 / signal)
+    hits, plain_hits = np.zeros(3), 0
+    for _ in range(draws):
+        estimator = NoiseEstimator(decay=0.999)
+        for _ in range(steps):
+            batch = math.sqrt(signal) + rng.normal(size=(rows, dim))
+            estimator.update(batch)
+        reading = estimator.reading()
+        intervals = (
+            reading.total_variance_interval,
+            reading.signal_interval,
+            reading.gradient_noise_scale_interval,
+        )
+        hits += [low <= value <= high for value, (low, high) in zip(truth, intervals, strict=True)]
+        error = 2.131 * math.sqrt(plain_jackknife(batch)) if steps == 1 else math.nan
+        plain_hits += abs(estimator.signal - truth[1]) <= error
+    sampling = 3.0 * math.sqrt(0.05 * 0.95 / draws)
+    assert np.all(hits / draws >= 0.93 - sampling) and np.all(hits / draws <= 0.97 + sampling), hits / draws
+    if steps == 1 and signal <= 0.01:
+        assert plain_hits / draws > 0.97
 
 
 def test_with_signal_alone_the_jackknife_stands(rng):
     rows = 10.0 + 0.001 * rng.normal(size=(8, 50))
-    assert of_step(rows)[0] == pytest.approx(plain_jackknife(rows), rel=1e-4)
+    assert of_step(rows).rows == pytest.approx(plain_jackknife(rows), rel=1e-4)
 
 
 def test_unequal_weights_keep_the_plain_jackknife(rng):
     rows = rng.normal(size=(8, 50))
-    even, uneven = of_step(rows)[0], of_step(rows, [1.0] * 7 + [1.0 + 1e-9])[0]
-    assert uneven == pytest.approx(plain_jackknife(rows), rel=1e-6)
-    assert even < 0.9 * uneven
+    uneven = of_step(rows, [1.0] * 7 + [1.0 + 1e-9])
+    assert (uneven.pairs, uneven.rows) == (pytest.approx(plain_jackknife(rows), rel=1e-6), 0.0)
+
+
+def test_equal_weights_change_the_unit_alone(rng):
+    rows = 0.3 + rng.normal(size=(8, 50))
+    single, of_ten = NoiseEstimator().update(rows), NoiseEstimator().update(rows, weights=[10.0] * 8)
+    assert of_ten.reading().signal_interval == pytest.approx(single.reading().signal_interval, rel=1e-10)
+    tens = 10.0 * np.array(single.reading().total_variance_interval)
+    assert of_ten.reading().total_variance_interval == pytest.approx(tuple(tens), rel=1e-10)
+
+
+def test_rows_without_noise_leave_nothing_to_chance():
+    reading = NoiseEstimator().update(np.full((5, 3), 2.0)).reading()
+    assert reading.signal_interval == (12.0, 12.0)
+    assert reading.total_variance_interval == (0.0, 0.0)
 
 
 def test_a_large_part_of_the_population_leaves_less_to_chance(rng):
