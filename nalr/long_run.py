@@ -26,6 +26,10 @@ GATE = 1.0
 """A correlation of less than so many standard errors 1/√N counts as none."""
 
 
+FEWEST_FREEDOM = 1.5
+"""Degrees of freedom on runs so short that next to none are left: t is then 6.2 at 95 %."""
+
+
 class Covariance(NamedTuple):
     """Covariance of the averages of the pair, and the degrees of freedom behind it.
 
@@ -42,17 +46,17 @@ class Covariance(NamedTuple):
 
 
 def long_run_covariance(blocks: Blocks, decay: float, count: int) -> Covariance | None:
-    """Return the covariance of the two decayed averages over `count` steps; None for too few blocks.
+    """Return the covariance of the two decayed averages over `count` steps.
 
-    None as well where squares of the values overflow.
+    None for too few blocks, and where squares of the values overflow.
 
     Var Σ wₜyₜ = ω² Σ wₜ² for weights that change slowly, ω² = Σₖ Cov(yₜ, yₜ₊ₖ) the long-run variance. The
     block means are projected on the slowest waves (cosines, orthogonal to the mean and to a linear trend),
     each of which has variance ω²/length (Müller 2007; Lazarus, Lewis, Stock & Watson 2018): their mean
-    square estimates ω², with as many degrees of freedom as waves. On short runs the waves are not slow
-    enough. What they miss, and what the weights miss where they change as fast as the series, is made good
-    as for a series whose correlation falls as rᵏ, r the measured one of neighbouring steps; on long runs
-    both factors are near 1, whatever r is. Cost: some 50 µs.
+    square estimates ω², with as many degrees of freedom as waves, or as the steps are worth independent ones.
+    On short runs the waves are not slow enough. What they miss, and what the weights miss where they change
+    as fast as the series, is made good as for a series whose correlation falls as rᵏ, r the measured one of
+    neighbouring steps; on long runs both factors are near 1, whatever r is. Cost: some 50 µs.
     """
     full = blocks.complete()
     if len(full) < FEWEST_BLOCKS:
@@ -63,7 +67,7 @@ def long_run_covariance(blocks: Blocks, decay: float, count: int) -> Covariance 
     waves = _waves(len(full), min(MOST_WAVES, len(full) - 2))
     heights = waves @ means
     spread = blocks.length / len(waves) * (heights.T @ heights)
-    a, b = (
+    (a, first_freedom), (b, second_freedom) = (
         _factor([getattr(block, name) for block in full], blocks.length, len(waves), decay, count)
         for name in ("first", "second")
     )
@@ -71,7 +75,8 @@ def long_run_covariance(blocks: Blocks, decay: float, count: int) -> Covariance 
         a * float(spread[0, 0]),
         math.sqrt(a * b) * float(spread[0, 1]),
         b * float(spread[1, 1]),
-        float(len(waves)),
+        second_freedom,
+        first_freedom=first_freedom,
     )
 
 
@@ -83,16 +88,21 @@ def _waves(count: int, most: int) -> NDArray[np.float64]:
     return np.linalg.qr(np.stack(columns, axis=1))[0][:, 2:].T.copy()
 
 
-def _factor(series: list[Series], length: int, num_waves: int, decay: float, count: int) -> float:
-    """Return Var(average)/ω̂² of one series: that of independent steps if neighbours do not correlate."""
+def _factor(
+    series: list[Series], length: int, num_waves: int, decay: float, count: int
+) -> tuple[float, float]:
+    """Return Var(average)/ω̂² of one series, and the degrees of freedom of ω̂²."""
     r = _correlation(series, length)
-    missed = 1.0
+    missed, freedom = 1.0, float(num_waves)
     if r > 0.0:
-        frequencies = np.arange(2, 2 + num_waves) / (2.0 * length * len(series))
+        stretch = (1.0 + r) / (1.0 - r)  # steps that say as much as one independent step
+        steps = length * len(series)
+        frequencies = np.arange(2, 2 + num_waves) / (2.0 * steps)
         spectrum = (1.0 - r) ** 2 / (1.0 - 2.0 * r * np.cos(2.0 * math.pi * frequencies) + r * r)
-        missed = float(spectrum.mean()) * (1.0 + r) / (1.0 - r)
+        missed = float(spectrum.mean()) * stretch
+        freedom = min(freedom, max(steps / stretch - 2.0, FEWEST_FREEDOM))  # mean and trend take two
     total = (1.0 - decay**count) / (1.0 - decay)
-    return _weighted_sum(decay, r, count) / (total * total * missed)
+    return _weighted_sum(decay, r, count) / (total * total * missed), freedom
 
 
 def _correlation(series: list[Series], length: int) -> float:
