@@ -126,7 +126,7 @@ class NoiseReading:
         >>> print(f"{reading.gradient_noise_scale:.4f}")
         0.0364
         >>> print(reading.efficiency(4))
-        batch 4: a sample does 1 % [1, 2] of what it can, a step 99 % [98, 99]; even at 0.0364 samples
+        batch 4: a sample does 1 % [1, 1] of what it can, a step 99 % [99, 99]; even at 0.0364 samples
         """
         size = self.batch_size if batch_size is None else batch_size
         return batch_efficiency(
