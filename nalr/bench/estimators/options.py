@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from nalr.bench.kernels.options import whole_number
+from nalr.bench.kernels.options import names_of, whole_number
 from nalr.bench.race.options import document
 
 STUDIES = {
@@ -33,7 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--only",
         metavar="NAME",
-        type=studies,
+        type=names_of(STUDIES),
         default=argparse.SUPPRESS,
         help=f"only these, as a list with commas; of {', '.join(STUDIES)}",
     )
@@ -48,15 +48,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--json", action="store_true", default=argparse.SUPPRESS, help="print JSON and nothing else"
     )
     parser.add_argument("--report", metavar="FILE", type=document, help="write every cell as Markdown")
-
-
-def studies(text: str) -> list[str]:
-    """Return the studies of a list with commas."""
-    names = [part.strip() for part in text.split(",")]
-    for name in names:
-        if name not in STUDIES:
-            raise argparse.ArgumentTypeError(f"must be one of {', '.join(STUDIES)}, got {name!r}")
-    return names
 
 
 def draws(text: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 GROUPS = {
@@ -35,7 +36,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--only",
         metavar="NAME",
-        type=groups,
+        type=names_of(GROUPS),
         action="extend",
         help=f"only this group; may be given again, or as a list; one of {', '.join(GROUPS)}",
     )
@@ -63,13 +64,17 @@ def whole_numbers(text: str) -> list[int]:
     return [whole_number(part.strip()) for part in text.split(",")]
 
 
-def groups(text: str) -> list[str]:
-    """Return the groups of a list with commas."""
-    names = [part.strip() for part in text.split(",")]
-    for name in names:
-        if name not in GROUPS:
-            raise argparse.ArgumentTypeError(f"must be one of {', '.join(GROUPS)}, got {name!r}")
-    return names
+def names_of(known: Collection[str]) -> Callable[[str], list[str]]:
+    """Return what reads a list with commas of names, all of them known."""
+
+    def read(text: str) -> list[str]:
+        names = [part.strip() for part in text.split(",")]
+        for name in names:
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"must be one of {', '.join(known)}, got {name!r}")
+        return names
+
+    return read
 
 
 def picture(text: str) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from nalr.bench.kernels.options import whole_number
+from nalr.bench.kernels.options import names_of, whole_number
 
 STUDIES = {
     "mlp": "a step of an MLP, with nalr and with its peers",
@@ -28,18 +28,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--only",
         metavar="NAME",
-        type=studies,
+        type=names_of(STUDIES),
         help=f"only these, as a list with commas; of {', '.join(STUDIES)}",
     )
     parser.add_argument("--threads", metavar="N", type=whole_number, help="threads of kernels and of torch")
     parser.add_argument("--rounds", metavar="N", type=whole_number, help="rounds to take the medians of")
     parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
-
-
-def studies(text: str) -> list[str]:
-    """Return the studies of a list with commas."""
-    names = [part.strip() for part in text.split(",")]
-    for name in names:
-        if name not in STUDIES:
-            raise argparse.ArgumentTypeError(f"must be one of {', '.join(STUDIES)}, got {name!r}")
-    return names
