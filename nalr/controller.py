@@ -283,11 +283,12 @@ class NoiseAdaptiveLR:
         Returns
         -------
         float
-            In (0, 1]; the rate is that times the last one.
+            In (0, 1]; the rate is that times the last one, and never below `min_lr`.
         """
-        share = self.policy.keep_of_first(promise, loss)
+        last = self._last_lr()
+        share = max(self.policy.keep_of_first(promise, loss), min(self.min_lr / last, 1.0))
         if share < 1.0:
-            self._state.lr = min(max(share * self._last_lr(), self.min_lr), self.max_lr)
+            self._state.lr = share * last
             self._state.applied_lr *= share
         return share
 

@@ -17,7 +17,7 @@ def quadratic(weight):
     return 0.5 * torch.sum((weight - TARGETS) ** 2)
 
 
-def first_step(make, lr, form):
+def first_step(make, lr, form, **settings):
     """Return the weight before and after the first step, and the rate that the next one begins from."""
     weight = torch.nn.Parameter(torch.zeros(64))
     optimizer = make([weight], lr)
@@ -25,11 +25,11 @@ def first_step(make, lr, form):
     loss = quadratic(weight)
     loss.backward()
     if form == "scheduler":
-        scheduler = nalr.torch.NoiseAdaptiveLR(optimizer)
+        scheduler = nalr.torch.NoiseAdaptiveLR(optimizer, **settings)
         optimizer.step()
         scheduler.step(loss)
     else:
-        scheduler = nalr.torch.NoiseAdaptiveOptimizer(optimizer)
+        scheduler = nalr.torch.NoiseAdaptiveOptimizer(optimizer, **settings)
         scheduler.step(loss=loss)
     return before, weight.detach(), scheduler.lr, weight.grad
 
@@ -54,6 +54,19 @@ def test_a_first_step_that_is_far_too_long_is_shortened_to_a_part_of_the_loss(na
     assert promise == pytest.approx(limit, rel=1e-4)
     assert quadratic(after) < quadratic(before)
     assert lr < 100.0
+
+
+@FORMS
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("lowest", [50.0, 100.0])
+def test_a_first_step_is_never_shortened_below_the_lowest_rate(name, form, lowest):
+    before, after, lr, _ = first_step(OPTIMIZERS[name], 100.0, form, min_lr=lowest)
+    weight = torch.nn.Parameter(torch.zeros(64))
+    optimizer = OPTIMIZERS[name]([weight], lowest)
+    quadratic(weight).backward()
+    optimizer.step()
+    assert lr == pytest.approx(lowest)
+    torch.testing.assert_close(before - after, before - weight.detach(), rtol=1e-5, atol=0.0)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
