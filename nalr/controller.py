@@ -452,9 +452,7 @@ class NoiseAdaptiveLR:
         ValueError
             If the state was saved under other settings; nothing is changed then.
         """
-        saved = state.get("settings") if isinstance(state, Mapping) else type(state).__name__
-        if saved != repr(self):
-            raise ValueError(f"`state` must have been saved by {self!r}, got one of {saved!r}.")
+        _checks.saved_by(self, state)
         self.estimator.load_state_dict(state["estimator"])
         step, lr, applied_lr, skipped, nonfinite, band = state["state"]
         self._state = _State(step, lr, applied_lr, skipped, nonfinite, tuple(band))

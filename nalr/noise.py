@@ -571,9 +571,7 @@ class NoiseEstimator:
         ValueError
             If the state was saved under other settings; nothing is changed then.
         """
-        if not isinstance(state, Mapping) or state.get("settings") != repr(self):
-            saved = state.get("settings") if isinstance(state, Mapping) else state
-            raise ValueError(f"`state` must have been saved by {self!r}, got one of {saved!r}.")
+        _checks.saved_by(self, state)
         if set(state) != set(self.state_dict()):
             raise ValueError(f"`state` must have been saved by this version of nalr, got {sorted(state)}.")
         self._state = _Scalars(**state["scalars"])

@@ -288,9 +288,7 @@ class DirectionalCurvature:
         ValueError
             If the state was saved under other settings; nothing is changed then.
         """
-        if not isinstance(state, Mapping) or state.get("settings") != repr(self):
-            saved = state.get("settings") if isinstance(state, Mapping) else state
-            raise ValueError(f"`state` must have been saved by {self!r}, got one of {saved!r}.")
+        _checks.saved_by(self, state)
         trouble = state["scalars"]["trouble"]
         scalars = {**state["scalars"], "trouble": None if trouble is None else DirectionalStatus[trouble]}
         self._state = _Scalars(**scalars)
