@@ -2,7 +2,7 @@
 
 import sys
 
-from nalr.demo.main import main
+from nalr.cli import main
 
 if __name__ == "__main__":  # worker processes import this file again
-    sys.exit(main())
+    sys.exit(main(["demo", *sys.argv[1:]]))

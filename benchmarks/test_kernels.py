@@ -7,10 +7,10 @@ import functools
 import pytest
 
 from nalr import get_num_threads
-from nalr.bench.kernels.machine import available_memory
-from nalr.bench.kernels.measure import limited_to
-from nalr.bench.kernels.plan import plan
-from nalr.bench.kernels.workload import OURS
+from nalr_bench.kernels.plan import plan
+from nalr_bench.machine import available_memory
+from nalr_bench.measure import limited_to
+from nalr_bench.workload import OURS
 
 SIZES = [10**4, 10**6]
 WORKLOADS = plan(available_memory(), get_num_threads(), quick=True, sizes=SIZES).workloads

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from nalr._checks import CacheWarning as CacheWarning
     from nalr._checks import NalrWarning as NalrWarning
     from nalr._checks import NoiseWarning as NoiseWarning
-    from nalr.averaging import IterateAverage as IterateAverage
+    from nalr.arrays.iterate_average import IterateAverage as IterateAverage
+    from nalr.arrays.threads import get_num_threads as get_num_threads
+    from nalr.arrays.threads import set_num_threads as set_num_threads
     from nalr.controller import NoiseAdaptiveLR as NoiseAdaptiveLR
     from nalr.curvature import DirectionalCurvature as DirectionalCurvature
     from nalr.curvature import HutchinsonEstimator as HutchinsonEstimator
@@ -18,14 +20,12 @@ if TYPE_CHECKING:
     from nalr.curvature import finite_difference_hvp as finite_difference_hvp
     from nalr.curvature import largest_eigenvalue as largest_eigenvalue
     from nalr.landscapes import create_noisy_landscape as create_noisy_landscape
-    from nalr.loss_reading import LossReading as LossReading
+    from nalr.loss import LossReading as LossReading
+    from nalr.loss import LossSmoother as LossSmoother
     from nalr.moments import Moments as Moments
     from nalr.noise import NoiseEstimator as NoiseEstimator
-    from nalr.noise_reading import NoiseReading as NoiseReading
+    from nalr.noise import NoiseReading as NoiseReading
     from nalr.reporting import report as report
-    from nalr.smoothing import LossSmoother as LossSmoother
-    from nalr.threads import get_num_threads as get_num_threads
-    from nalr.threads import set_num_threads as set_num_threads
 
 __version__ = "0.1.0"
 
@@ -34,21 +34,21 @@ _HOMES = {
     "DirectionalCurvature": "nalr.curvature",
     "HutchPlusPlusEstimator": "nalr.curvature",
     "HutchinsonEstimator": "nalr.curvature",
-    "IterateAverage": "nalr.averaging",
-    "LossReading": "nalr.loss_reading",
-    "LossSmoother": "nalr.smoothing",
+    "IterateAverage": "nalr.arrays.iterate_average",
+    "LossReading": "nalr.loss",
+    "LossSmoother": "nalr.loss",
     "Moments": "nalr.moments",
     "NalrWarning": "nalr._checks",
     "NoiseAdaptiveLR": "nalr.controller",
     "NoiseEstimator": "nalr.noise",
-    "NoiseReading": "nalr.noise_reading",
+    "NoiseReading": "nalr.noise",
     "NoiseWarning": "nalr._checks",
     "create_noisy_landscape": "nalr.landscapes",
     "finite_difference_hvp": "nalr.curvature",
-    "get_num_threads": "nalr.threads",
+    "get_num_threads": "nalr.arrays.threads",
     "largest_eigenvalue": "nalr.curvature",
     "report": "nalr.reporting",
-    "set_num_threads": "nalr.threads",
+    "set_num_threads": "nalr.arrays.threads",
 }
 
 __all__ = [*_HOMES, "__version__"]

@@ -10,16 +10,16 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from nalr import _checks
-from nalr.history import History
-from nalr.inputs import as_rows, as_vector
-from nalr.moments import Moments
-from nalr.noise import NoiseEstimator
-from nalr.noise_reading import NoiseReading
-from nalr.path import DTYPES, Path
+from nalr.arrays.gradients import as_rows, as_vector
+from nalr.loss.smoother import LossSmoother
+from nalr.moments.path import DTYPES, Path
+from nalr.moments.record import Moments
+from nalr.moments.rows import RowAccumulator
+from nalr.noise.estimator import NoiseEstimator
+from nalr.noise.reading import NoiseReading
 from nalr.policies.base import Decision, Evidence, Policy, Reason
-from nalr.policies.noise_adaptive import NoiseAdaptive
-from nalr.rows import RowAccumulator
-from nalr.smoothing import LossSmoother
+from nalr.policies.noise_adaptive.policy import NoiseAdaptive
+from nalr.reporting.history import History
 
 RANGE = 1e8
 """Default bounds: base_lr / 10⁸ to base_lr · 10⁸. Wide on purpose: the base rate may be wrong by powers of
@@ -419,7 +419,7 @@ class NoiseAdaptiveLR:
         >>> print(adaptive.summary())
         no steps yet; the first rate will be 0.1
         """
-        from nalr.summary import summarize
+        from nalr.reporting.summary import summarize
 
         if self._state.step == 0:
             return f"no steps yet; the first rate will be {self.base_lr:g}"

@@ -9,6 +9,9 @@ import pytest
 
 import nalr
 from nalr.cli import _HOMES, main
+from nalr_bench.cli import HOMES
+
+homes = {**HOMES, **_HOMES}
 
 
 def nalr_command(*arguments):
@@ -90,7 +93,7 @@ def test_a_start_loads_nothing_heavy():
 
 def test_demo_is_run_with_the_options_given(monkeypatch):
     seen = []
-    monkeypatch.setattr("nalr.demo.main.run", lambda options: seen.append(options) or 7)
+    monkeypatch.setattr("nalr_bench.demo.main.run", lambda options: seen.append(options) or 7)
     assert main(["demo", "--quick", "--no-show", "--seed", "3", "--jobs", "2", "--save", "figures"]) == 7
     (options,) = seen
     assert (options.quick, options.no_show, options.seed, options.jobs) == (True, True, 3, 2)
@@ -102,7 +105,7 @@ def test_each_command_is_run_from_its_home_and_may_be_interrupted(monkeypatch, c
     def interrupted(options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(f"{_HOMES[command]}.run", interrupted)
+    monkeypatch.setattr(f"{homes[command]}.run", interrupted)
     assert main([command]) == 130
     out, err = capsys.readouterr()
     assert (out, err) == ("", "Interrupted.\n")

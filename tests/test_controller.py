@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nalr import LossSmoother, Moments, NoiseAdaptiveLR, NoiseEstimator, create_noisy_landscape
-from nalr.inputs import as_rows
+from nalr.arrays.gradients import as_rows
 from nalr.policies import Constant, NoiseAdaptive, Reason
-from tests.test_noise import same
+from tests.noise.test_estimator import same
 
 
 def descend(controller, landscape, steps, batch_size=16, start=None, give_params=False):

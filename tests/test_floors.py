@@ -9,105 +9,111 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parent.parent / "nalr"
+TOP = Path(__file__).parent.parent
+ROOTS = {"nalr": TOP / "nalr", "nalr_bench": TOP / "benchmarks" / "nalr_bench"}
+
+PICTURE = """
+_checks _state statistics
+kernels landscapes
+arrays loss
+moments
+noise curvature policies
+reporting
+controller plotting
+torch machine
+nalr_bench
+cli
+__main__ __init__ core utils
+"""
+"""The floors, the ground floor first. A part imports parts of lower floors, and its own modules; of one
+floor, only parts to the left. `__init__` and `core` hand on names, so nothing below may ask for theirs."""
 
 FLOORS = {
-    "_checks": 0,
-    "kernels": 1,
-    "intervals": 0,
-    "trend": 2,
-    "butterworth": 0,
-    "threads": 1,
-    "landscapes": 1,
-    "inputs": 1,
-    "batch": 2,
-    "moments": 3,
-    "columns": 3,
-    "probes": 3,
-    "curvature": 5,
-    "pairs": 4,
-    "rows": 4,
-    "path": 4,
-    "jackknife": 5,
-    "noise_inputs": 5,
-    "smoothing": 5,
-    "noise": 6,
-    "policies": 7,
-    "history": 8,
-    "summary": 9,
-    "controller": 10,
-    "reporting": 10,
-    "torch": 11,
-    "blocks": 0,
-    "efficiency": 0,
-    "long_run": 1,
-    "within": 2,
-    "averages": 3,
-    "averaging": 2,
-    "loss_reading": 1,
-    "noise_reading": 4,
-    "bandwidth": 2,
-    "warmup": 11,
-    "doctor": 12,
-    "plotting": 11,
-    "bench": 12,
-    "demo": 13,
-    "cli": 14,
-    "__main__": 15,
-    "__init__": 16,
-    "core": 16,
-    "utils": 16,
+    part: (floor, place)
+    for floor, parts in enumerate(PICTURE.strip().splitlines())
+    for place, part in enumerate(parts.split())
 }
-"""The ground floor is 0. A part may import parts of lower floors, and its own modules."""
-
-FILES = sorted(PACKAGE.rglob("*.py"))
+FILES = [file for root in ROOTS.values() for file in sorted(root.rglob("*.py"))]
 
 
-def part_of(module: str) -> str:
-    pieces = module.split(".")
-    return pieces[1] if len(pieces) > 1 else "__init__"
+def package_of(file: Path) -> str:
+    return next(name for name, root in ROOTS.items() if file.is_relative_to(root))
 
 
-def imported_parts(tree: ast.AST) -> set[str]:
-    parts = set()
-    for node in ast.walk(tree):
+def name_of(file: Path) -> str:
+    package = package_of(file)
+    pieces = file.relative_to(ROOTS[package]).with_suffix("").parts
+    return ".".join((package, *pieces)).removesuffix(".__init__")
+
+
+def own_part(file: Path) -> str:
+    package = package_of(file)
+    pieces = file.relative_to(ROOTS[package]).with_suffix("").parts
+    return package if package == "nalr_bench" else pieces[0]
+
+
+MODULES = {name_of(file): file for file in FILES}
+
+
+def part_of(module: str) -> str | None:
+    package, *pieces = module.split(".")
+    if package != "nalr":
+        return package if package in ROOTS else None
+    return pieces[0] if pieces else "__init__"
+
+
+def imported(file: Path) -> set[str]:
+    """Return the modules that a file imports, names of modules asked of a package among them."""
+    modules = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            parts |= {
-                part_of(a.name) for a in node.names if a.name.split(".")[0] == "nalr" and a.name != "nalr"
-            }
-        elif isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "nalr":
-            if node.module == "nalr":
-                parts |= {a.name for a in node.names if a.name in FLOORS}
-            else:
-                parts.add(part_of(node.module))
-    return parts
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            asked = {f"{node.module}.{alias.name}" for alias in node.names}
+            modules |= (asked & set(MODULES)) or {node.module}
+    return modules
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(PACKAGE)))
-def test_imports_go_down_only(file):
-    relative = file.relative_to(PACKAGE).with_suffix("")
-    own = relative.parts[0]
-    assert own in FLOORS, f"give `{own}` a floor"
-    for part in imported_parts(ast.parse(file.read_text())):
-        if part != own:
-            assert FLOORS[part] < FLOORS[own], f"{relative} (floor {FLOORS[own]}) imports {part}"
+def test_every_import_goes_down():
+    unknown = {own_part(file) for file in FILES} - set(FLOORS)
+    assert not unknown, "give these parts a floor"
+    sinners = [
+        f"{file.relative_to(TOP)} imports {part}"
+        for file in FILES
+        for part in sorted({part_of(module) for module in imported(file)} - {None, own_part(file)})
+        if part != "__init__" and not FLOORS[part] < FLOORS[own_part(file)]
+    ]
+    assert sinners == []
+
+
+def test_only_the_command_line_knows_the_laboratory():
+    knows = {own_part(file) for file in FILES if any(m.startswith("nalr_bench") for m in imported(file))}
+    assert knows == {"cli", "nalr_bench"}
+
+
+def test_modules_form_no_circle():
+    arrows = {name: imported(file) & set(MODULES) - {"nalr", name} for name, file in MODULES.items()}
+    while leaves := {name for name, targets in arrows.items() if not targets & set(arrows)}:
+        arrows = {name: targets for name, targets in arrows.items() if name not in leaves}
+    assert sorted(arrows) == []
 
 
 @pytest.mark.parametrize("library", ["torch", "matplotlib", "sklearn", "tqdm"])
 def test_foreign_libraries_stay_where_they_belong(library):
     homes = {
-        "matplotlib": {"plotting", "demo"},
-        "sklearn": {"bench"},
-        "tqdm": {"bench", "demo", "warmup"},
-        "torch": {"bench", "torch"},
+        "matplotlib": {"plotting", "nalr_bench"},
+        "sklearn": {"nalr_bench"},
+        "tqdm": {"nalr_bench", "machine"},
+        "torch": {"nalr_bench", "torch"},
     }
-    for file in FILES:
-        for node in ast.walk(ast.parse(file.read_text())):
-            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
-            if isinstance(node, ast.ImportFrom) and node.module:
-                names.append(node.module)
-            if any(name.split(".")[0] == library for name in names):
-                assert file.relative_to(PACKAGE).parts[0].removesuffix(".py") in homes[library], file
+    users = {own_part(file) for file in FILES if any(m.split(".")[0] == library for m in imported(file))}
+    assert users <= homes[library]
+
+
+def test_files_stay_small():
+    large = {str(file.relative_to(TOP)): len(file.read_text(encoding="utf-8").splitlines()) for file in FILES}
+    assert {name: lines for name, lines in large.items() if lines > 350} == {}
+    assert len(list(ROOTS["nalr"].glob("*.py"))) <= 10
 
 
 HEAVY = ("numba", "torch", "matplotlib", "scipy", "sklearn")

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nalr import _checks, batch
-from nalr.averages import DecayedAverages
+from nalr import _checks
+from nalr.arrays import passes as batch
+from nalr.arrays.gradients import Gradients, as_rows, as_vector
 from nalr.curvature.directional_reading import DirectionalReading, DirectionalStatus, make_reading
-from nalr.inputs import Gradients, as_rows, as_vector
-from nalr.moments import Moments, checked_weights
+from nalr.moments.record import Moments, checked_weights
+from nalr.statistics.averages import DecayedAverages
 
 Vector = NDArray[np.float64]
 

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 from enum import Enum
 
-from nalr.averages import DecayedAverages
-from nalr.curvature.intervals import UNKNOWN, Interval
-from nalr.intervals import student_t_quantile
+from nalr.statistics.averages import DecayedAverages
+from nalr.statistics.intervals import student_t_quantile
+from nalr.statistics.mean_interval import UNKNOWN, Interval
 
 
 class DirectionalStatus(str, Enum):
@@ -85,7 +85,7 @@ def make_reading(
 
     The error is that of the average of sᵀHs − curvature · |s|²: lengths are known exactly, and only what
     differs from a constant curvature is error. Fieller's interval of the ratio would count the lengths' own
-    course as sampling error: while gradients shrink it has no ends (`tests/test_curvature_directional.py`).
+    course as sampling error: while gradients shrink it has no ends (`tests/curvature/test_directional.py`).
     """
     nan = math.nan
     count = averages.state.count

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nalr import _checks
-from nalr.curvature.intervals import mean_interval
+from nalr.curvature.probes import ProbeAverage, normal, rademacher
 from nalr.curvature.products import Floats, Product
 from nalr.curvature.readings import (
     DiagonalReading,
@@ -21,7 +21,7 @@ from nalr.curvature.readings import (
     status_of,
     trace_reading,
 )
-from nalr.probes import ProbeAverage, normal, rademacher
+from nalr.statistics.mean_interval import mean_interval
 
 DISTRIBUTIONS = {"rademacher": rademacher, "normal": normal}
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from nalr import _checks
 from nalr.curvature.basis import MEMORY_LIMIT, Basis
 from nalr.curvature.hutchinson import checked_seed
+from nalr.curvature.probes import normal
 from nalr.curvature.products import Product
-from nalr.probes import normal
 
 Vector = NDArray[np.float64]
 

@@ -10,8 +10,8 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from nalr.curvature.intervals import Interval, mean_interval
-from nalr.probes import ProbeAverage
+from nalr.curvature.probes import ProbeAverage
+from nalr.statistics.mean_interval import Interval, mean_interval
 
 Vector = NDArray[np.float64]
 

@@ -5,7 +5,7 @@
 ``nogil=True``
     Other Python threads run on while a kernel does.
 no ``parallel``
-    Threads are ours: see `nalr.threads`.
+    Threads are ours: see `nalr.arrays.threads`.
 no ``fastmath``
     As a blanket it folds ``isnan`` to False (numba#2919, #7701). `reassociating` grants the one flag
     that a reduction needs to be vectorised, and it keeps NaN and inf.

@@ -7,9 +7,9 @@ Bits are the finaliser of SplitMix64 (Steele, Lea & Flood 2014, with Stafford's 
 a counter, and to that mixed with a key of the probe. Once, as published, all probes would be stretches of
 one sequence of 2⁶⁴ words, and two of them could overlap. Philox (Salmon et al. 2011) is the counter-based
 generator that others use, at ten multiplications a word against four. Limits: one probe never draws the same
-word for two blocks, which chance would do once in some 2³² blocks; `tests/test_probes.py` tests what
-Hutchinson's estimators need (means, correlations, moments), not the batteries of TestU01; and it is not for
-cryptography.
+word for two blocks, which chance would do once in some 2³² blocks; `tests/curvature/test_probes.py` tests
+what Hutchinson's estimators need (means, correlations, moments), not the batteries of TestU01; and it is not
+for cryptography.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Loss smoothing over whole arrays: spike filter, low-pass, exponential moving average.
 
-The same formulas, in the same order of operations, as `nalr.smoothing` and `nalr.butterworth` use for one
-loss at a time in pure Python (a call costs less there): strict arithmetic makes the results bit-identical.
+The same formulas, in the same order of operations, as `nalr.loss.smoother` and `nalr.loss.butterworth` use
+for one loss at a time in pure Python (a call costs less there): strict arithmetic makes the results
+bit-identical.
 """
 
 from __future__ import annotations

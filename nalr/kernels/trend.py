@@ -1,4 +1,4 @@
-"""The settled line of `nalr.trend` over a block of losses: the same formula in the same order, to the bit."""
+"""The settled line of `nalr.loss.trend` over a block of losses: the same formula, to the bit."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, NamedTuple
 
-from nalr.moments import Moments
+from nalr.moments.record import Moments
 
 
 class Reason(str, Enum):

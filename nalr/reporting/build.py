@@ -13,7 +13,7 @@ from nalr.reporting.record import Report
 from nalr.reporting.remarks import remarks_on
 from nalr.reporting.run import read_run
 from nalr.reporting.slope import final_slope
-from nalr.summary import loss_course, rate_course
+from nalr.reporting.summary import loss_course, rate_course
 
 
 def report(history: Any) -> Report:

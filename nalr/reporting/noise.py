@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from nalr.efficiency import share
+from nalr.noise.efficiency import share
 from nalr.reporting.record import BatchAdvice, NoisePart
 from nalr.reporting.run import Run
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from nalr.summary import LossCourse, RateCourse
+from nalr.reporting.summary import LossCourse, RateCourse
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from nalr.loss.trend import Trend
 from nalr.reporting.record import Slope
 from nalr.reporting.run import Run
-from nalr.trend import Trend
 
 TAIL = 0.25
 """Share of the recorded losses that the last line goes through: more would tell of the past."""

@@ -6,7 +6,7 @@ import math
 import textwrap
 from collections.abc import Iterator
 
-from nalr.efficiency import share
+from nalr.noise.efficiency import share
 from nalr.reporting.record import NoisePart, Phase, Report
 from nalr.reporting.words import MEANINGS, at_step, factor, number, percent, step, unit_of
 

@@ -8,16 +8,16 @@ from torch.nn import Module
 from torch.optim import Optimizer
 
 from nalr import _checks, controller
-from nalr.torch.backwards import Backwards
 from nalr.torch.engine import Engine
-from nalr.torch.measurement import Measurement
-from nalr.torch.path import TensorPath
-from nalr.torch.ranks import ranks_of
 from nalr.torch.rates import Rates
 from nalr.torch.refusals import checked_optimizer, parameters_of
-from nalr.torch.rollback import Rollback
-from nalr.torch.samples import SampleSource
-from nalr.torch.snapshot import Snapshot
+from nalr.torch.sums.backwards import Backwards
+from nalr.torch.sums.measurement import Measurement
+from nalr.torch.sums.path import TensorPath
+from nalr.torch.sums.ranks import ranks_of
+from nalr.torch.sums.samples import SampleSource
+from nalr.torch.undo.rollback import Rollback
+from nalr.torch.undo.snapshot import Snapshot
 
 NOISE = ("auto", "samples", "microbatches", "steps")
 

@@ -16,14 +16,14 @@ from torch.optim import Optimizer
 
 from nalr import controller
 from nalr._checks import NoiseWarning
-from nalr.noise_reading import NoiseReading
+from nalr.noise.reading import NoiseReading
 from nalr.policies.base import Decision
-from nalr.torch.measurement import Measurement
 from nalr.torch.portable import portable, restored
 from nalr.torch.rates import Rates
 from nalr.torch.refusals import WATCHED, check_gradients, listed, parameters_of
-from nalr.torch.rollback import Rollback
-from nalr.torch.undo import FirstStep
+from nalr.torch.sums.measurement import Measurement
+from nalr.torch.undo.first_step import FirstStep
+from nalr.torch.undo.rollback import Rollback
 
 Loss = float | Tensor
 _OPTIMIZER_FILE = sys.modules[Optimizer.__module__].__file__

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from nalr.history import History
-from nalr.noise_reading import NoiseReading
+from nalr.noise.reading import NoiseReading
 from nalr.policies.base import Decision
+from nalr.reporting.history import History
 from nalr.torch.engine import Engine
 
 
@@ -25,7 +25,7 @@ class Watched:
 
     @property
     def history(self) -> History:
-        """Columns of the run: see `nalr.history.History`."""
+        """Columns of the run: see `nalr.reporting.history.History`."""
         return self.engine.adaptive.history
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nalr.loss_reading import FEWEST_TO_TRUST
+from nalr.loss.reading import FEWEST_TO_TRUST
 from nalr.reporting.record import Remark, Report
 from nalr.reporting.run import Run
 from nalr.reporting.words import number, percent, step

@@ -1,0 +1,45 @@
+"""The commands of the laboratory: ``nalr bench``, ``nalr race`` and ``nalr demo``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from nalr_bench.demo import options as demo_options
+from nalr_bench.estimators import options as estimators_options
+from nalr_bench.kernels import options as kernels_options
+from nalr_bench.race import options as race_options
+from nalr_bench.real import options as real_options
+from nalr_bench.training import options as training_options
+
+HOMES = {
+    "bench": "nalr_bench.kernels.main",
+    "bench estimators": "nalr_bench.estimators.main",
+    "bench training": "nalr_bench.training.main",
+    "demo": "nalr_bench.demo.main",
+    "race": "nalr_bench.race.main",
+    "race real": "nalr_bench.real.main",
+}
+"""Where the `run(options)` of each command is."""
+
+
+def add_commands(commands: argparse._SubParsersAction[Any]) -> None:
+    """Add the parsers of these commands; light, since the command line does so at every start."""
+    demo_options.add_options(
+        commands.add_parser("demo", help="compare with hand-tuned learning rates on three problems")
+    )
+    bench = commands.add_parser("bench", help="measure the kernels against NumPy, torch and memory bandwidth")
+    kernels_options.add_options(bench)
+    parts = bench.add_subparsers(dest="part", metavar="part")
+    training_options.add_options(
+        parts.add_parser("training", help="measure instead what nalr adds to a training step, and its peers")
+    )
+    estimators_options.add_options(
+        parts.add_parser("estimators", help="simulate instead, and hold the estimates against the truth")
+    )
+    race = commands.add_parser(
+        "race", help="race against tuned schedules and other methods that need no tuning"
+    )
+    race_options.add_options(race)
+    parts = race.add_subparsers(dest="part", metavar="part")
+    real_options.add_options(parts.add_parser("real", help="race instead in PyTorch training loops"))

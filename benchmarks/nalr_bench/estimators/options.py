@@ -1,0 +1,65 @@
+"""The options of ``nalr bench estimators``; light to import: the command line does so at every start."""
+
+from __future__ import annotations
+
+import argparse
+
+from nalr_bench.kernels.options import names_of, whole_number
+from nalr_bench.race.options import document
+
+STUDIES = {
+    "bias": "mean of tr Σ and |G|² against the truth",
+    "example": "the same of tempting forms, where the signal is faint",
+    "rows": "intervals from the rows of one step",
+    "steps": "intervals from independent steps",
+    "correlated": "intervals from correlated steps, AR(1)",
+    "population": "intervals from rows drawn without replacement",
+    "probes": "intervals of Hutchinson's trace",
+}
+"""What `--only` can name, in the order in which it is run."""
+
+
+FEWEST_DRAWS = 30
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options to `parser`; of those of ``nalr bench`` before it, --quick, --only and --json stand."""
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="fewer draws, up to 1000 dimensions: half a minute",
+    )
+    parser.add_argument(
+        "--only",
+        metavar="NAME",
+        type=names_of(STUDIES),
+        default=argparse.SUPPRESS,
+        help=f"only these, as a list with commas; of {', '.join(STUDIES)}",
+    )
+    parser.add_argument(
+        "--draws", metavar="N", type=draws, help="draws of each cell, at least 30 (default 10000)"
+    )
+    parser.add_argument("--seed", metavar="N", type=seed, default=0, help="of all draws (default 0)")
+    parser.add_argument(
+        "--jobs", metavar="N", type=whole_number, help="processes (default: one for each CPU)"
+    )
+    parser.add_argument(
+        "--json", action="store_true", default=argparse.SUPPRESS, help="print JSON and nothing else"
+    )
+    parser.add_argument("--report", metavar="FILE", type=document, help="write every cell as Markdown")
+
+
+def draws(text: str) -> int:
+    """Return a number of draws that a standard error can be had from, also of values that are mostly 0."""
+    number = whole_number(text)
+    if number < FEWEST_DRAWS:
+        raise argparse.ArgumentTypeError(f"must be at least {FEWEST_DRAWS}, got {text!r}")
+    return number
+
+
+def seed(text: str) -> int:
+    """Return the whole number of at least 0 that `text` says."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 0, got {text!r}")
+    return int(text)

@@ -1,0 +1,95 @@
+"""What the figures were measured on: processor, versions, memory, and the rivals that are installed."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import import_module, metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import nalr
+from nalr.arrays import threads
+from nalr.machine.bandwidth import read_bandwidth
+
+RIVALS = ("torch", "pandas", "scipy")
+PACKAGES = ("numpy", "numba", *RIVALS)
+
+READ = 256 << 20
+"""Bytes to read for the bandwidth: above the last cache of nearly every machine."""
+
+ASSUMED = 4 << 30
+"""Bytes of memory taken to be free where the system does not say."""
+
+
+def installed(name: str) -> ModuleType | None:
+    """Return a module of a rival, or None where it is not installed.
+
+    By name, since the package itself never depends on these: who has none of them can still measure.
+    """
+    try:
+        return import_module(name)
+    except ImportError:
+        return None
+
+
+def missing_rivals() -> list[str]:
+    """Return the rivals that are not installed."""
+    return [name for name in RIVALS if installed(name) is None]
+
+
+def describe(num_threads: int) -> dict[str, Any]:
+    """Return processor, threads, versions, and GB/s read from memory on one thread and on all.
+
+    Leaves the number of threads set; who calls it puts that right.
+    """
+    return {
+        "cpu": cpu_name(),
+        "threads": num_threads,
+        "versions": {
+            "nalr": nalr.__version__,
+            "python": platform.python_version(),
+            **{n: metadata.version(n) for n in PACKAGES if n not in RIVALS or installed(n) is not None},
+        },
+        "bandwidth": {str(count): _bandwidth(count) for count in sorted({1, num_threads})},
+    }
+
+
+def _bandwidth(count: int) -> float:
+    threads.set_num_threads(count)
+    return read_bandwidth(READ, count)
+
+
+def cpu_name() -> str:
+    """Return the processor's name, as well as the system knows it."""
+    lines = _lines("/proc/cpuinfo")
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def available_memory() -> int:
+    """Return how many bytes could be allocated now without swapping: the machine's, or its container's."""
+    found = [_free()]
+    limit = _lines("/sys/fs/cgroup/memory.max")
+    used = _lines("/sys/fs/cgroup/memory.current")
+    if limit and used and limit[0].isdigit():
+        found.append(max(int(limit[0]) - int(used[0]), 0))
+    return min(found)
+
+
+def _free() -> int:
+    for line in _lines("/proc/meminfo"):
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) << 10
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    except (AttributeError, ValueError, OSError):  # Windows, or a system without these names
+        return ASSUMED
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text(errors="replace").splitlines()
+    except OSError:
+        return []

@@ -1,0 +1,1 @@
+"""Runs of the race: making them, keeping them."""

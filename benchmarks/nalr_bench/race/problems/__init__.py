@@ -1,0 +1,1 @@
+"""The problems of the race, a family to a file; `nalr_bench.race.problems.catalog` lists them."""

@@ -1,0 +1,103 @@
+"""What each ingredient of the policy is worth: the whole rule against the rule without it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from nalr_bench.race.methods.ours import Nalr
+from nalr_bench.race.problems.entry import GROUPS
+from nalr_bench.race.reports.report import Report
+from nalr_bench.race.scoring.score import ALL
+from nalr_bench.race.scoring.standing import Standing
+from nalr_bench.tables import number, percent, worst
+
+FULL = "full rule"
+NEVER = 1e12
+"""A threshold that nothing passes."""
+
+ABLATIONS: dict[str, tuple[tuple[str, Any], ...]] = {
+    "no displacement signal": (("doubt", NEVER), ("certainty", 2.0 * NEVER)),
+    "no forgetting of the start": (("forgetting", 0.0),),
+    "no growing window": (("window_share", 0.0),),
+    "no allowance for the noise floor": (
+        ("floor_growth", 0.0),
+        ("planned_shrink", 0.0),
+        ("open_shrink", 0.0),
+    ),
+    "no bound on the signal": (("most_floors", NEVER),),
+    "no limit by the noise floor": (("floor_share", NEVER),),
+    "no room by curvature": (("room", NEVER), ("edge", NEVER)),
+    "no wait for growing gradients": (("growing", NEVER),),
+    "no harm guard": (("harm_errors", NEVER),),
+    "no attribution of harm": (("harm_attributed", -NEVER),),
+    "no blow-up guard": (("blow_up", NEVER), ("runaway_share", NEVER), ("early", 0)),
+    "no clip": (("clip", NEVER),),
+    "no notice of change": (("change", NEVER),),
+    "no kicks": (("kick_wait", math.inf),),
+    "anneal that does not wait": (("anneal_slow", NEVER),),
+    "anneal in a straight line only": (("anneal_power", 0.0), ("anneal_forced", 1.0)),
+}
+"""Fields of `NoiseAdaptiveSettings` that take an ingredient out, by what is missing then."""
+
+HEADINGS = ("tuning", "÷ full", "kept apart", "÷ full", "escape", "worst cell")
+LEGEND = (
+    "Tuning, kept apart: final loss over that of the hand-tuned linear decay, geometric mean over the",
+    "problems of that group, seeds, and base rates b from 1e-4 to 1 times the natural one. ÷ full: over the",
+    "same of the full rule; above 1 the ingredient is worth having.",
+)
+
+
+def ablated(optimizers: Iterable[str]) -> list[Nalr]:
+    """Return the full rule and every rule with something missing, told the length of the run."""
+    rules = [("", ()), *ABLATIONS.items()]
+    return [
+        Nalr(optimizer, horizon=True, settings=settings, label=label)
+        for optimizer in optimizers
+        for label, settings in rules
+    ]
+
+
+def compare(report: Report, rules: Sequence[Nalr]) -> list[dict[str, Any]]:
+    """Return a record for each of the rules: its standings and ratios by group, and which full rule's.
+
+    The keys are `method`, `full` (a name), `label`, `escape` and `worst` over all problems, and `groups`, a
+    dict for each group with `score` and `ratio`; numbers are nan where there is nothing to take them from.
+    """
+    standings = {(s.contender, s.group): s for s in report.standings}
+    records = []
+    for rule in rules:
+        full = Nalr(rule.optimizer, rule.horizon).name
+        whole = standings.get((rule.name, ALL))
+        if whole is not None:
+            groups = {
+                group: _against(standings.get((rule.name, group)), standings.get((full, group)))
+                for group in (*GROUPS, ALL)
+            }
+            records.append(
+                {
+                    "method": rule.name,
+                    "full": full,
+                    "label": rule.label or FULL,
+                    "escape": whole.escape,
+                    "worst": whole.worst,
+                    "groups": groups,
+                }
+            )
+    return records
+
+
+def tables(records: Sequence[dict[str, Any]]) -> list[list[tuple[str, ...]]]:
+    """Return the rows of a table for each full rule, headings first."""
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for record in records:
+        rows = found.setdefault(record["full"], [(record["full"], *HEADINGS)])
+        scores = [number(record["groups"][group][kind]) for group in GROUPS for kind in ("score", "ratio")]
+        rows.append((record["label"], *scores, percent(record["escape"]), worst(record["worst"])))
+    return list(found.values())
+
+
+def _against(rule: Standing | None, full: Standing | None) -> dict[str, float]:
+    score = math.nan if rule is None else rule.score
+    return {"score": score, "ratio": math.nan if full is None else score / full.score}

@@ -1,1 +1,0 @@
-"""The problems of the race, a family to a file; `nalr.bench.race.catalog` lists them."""

@@ -1,0 +1,1 @@
+"""Published learning-rate rules, one class a file."""

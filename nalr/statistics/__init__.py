@@ -1,0 +1,1 @@
+"""Statistics of series of numbers that know no gradients: averages, blocks, intervals."""

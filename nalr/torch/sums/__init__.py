@@ -1,0 +1,1 @@
+"""The sums of a step from tensors: path, microbatches, samples, ranks."""

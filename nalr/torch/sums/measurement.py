@@ -1,0 +1,255 @@
+"""From the gradients of one optimizer step to the sums that the policy sees."""
+
+from __future__ import annotations
+
+import math
+import operator
+import warnings
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from nalr._checks import NoiseWarning
+from nalr.moments.record import Moments
+from nalr.torch.sums.backwards import Backwards, BackwardSums
+from nalr.torch.sums.path import PathSums, TensorPath, sampled_total
+from nalr.torch.sums.ranks import Ranks, SampleTotals, StepSums
+
+if TYPE_CHECKING:
+    from nalr.torch.sums.samples import SampleSource
+
+EQUAL = 1e-5
+"""Relative difference of norms below which nobody changed the gradient: a few float32 roundings."""
+
+LOSS_SCALE = 1024.0
+"""A gradient that became shorter by more than this was unscaled rather than clipped."""
+
+
+class Units(NamedTuple):
+    """What brings gradients to the units of the loss, before clipping.
+
+    Attributes
+    ----------
+    step : float
+        Factor for the gradient that the optimizer gets.
+    backward : float
+        Factor for those that the backwards made.
+    clipped : bool
+        Whether the optimizer gets a shorter one than the backwards made.
+    """
+
+    step: float = 1.0
+    backward: float = 1.0
+    clipped: bool = False
+
+
+class Measurement:
+    """Makes the `Moments` of each step from the path, the backwards and, if wished, the samples.
+
+    Parameters
+    ----------
+    path : TensorPath
+        Of the optimizer's parameters.
+    backwards : Backwards or None
+        Hooks that see each backward; None measures from step to step alone.
+    samples : SampleSource or None
+        Norms of every sample's gradient.
+    microbatch_size : int
+        Samples that one backward's loss is the mean of.
+    scaler : GradScaler, optional
+        Whose scale the backwards' gradients carry.
+    ranks : Ranks, optional
+        Other processes that train the same model.
+
+    Notes
+    -----
+    Rows are made so that their mean is the gradient of the step: of k backwards, row i is k times what
+    backward i added, whether losses were divided by k or not.
+    """
+
+    def __init__(
+        self,
+        path: TensorPath,
+        backwards: Backwards | None,
+        samples: SampleSource | None,
+        microbatch_size: int,
+        scaler: Any = None,
+        ranks: Ranks | None = None,
+    ) -> None:
+        self.path, self.backwards, self.samples = path, backwards, samples
+        self.microbatch_size, self.scaler, self.ranks = microbatch_size, scaler, ranks
+        self.source = "none"
+        self.clipped = False
+        self._known = False  # whether there was a step before
+        self.last_factor = math.nan  # units of the gradient before
+        self._warned = False
+
+    def take(self, optimizer: Any, forgetting: float, loss: float | None) -> tuple[Moments, float | None]:
+        """Return the sums of the step about to be made from the gradients that are there, and its loss.
+
+        Among ranks both are those of all.
+        """
+        sums = self._sums(forgetting, loss)
+        if self.ranks is not None:
+            sums = self.ranks.agree(sums)
+        units = self._units(optimizer, sums.path.squared_norm, sums.backwards)
+        self.clipped = units.clipped
+        moments, self.source = self._path_moments(sums.path, units), "steps"
+        if not math.isfinite(sums.path.squared_norm):
+            moments = moments._replace(nonfinite=1)
+        elif sums.backwards is not None:
+            moments = self._with_rows(moments, sums, units)
+        self.clear()
+        return moments, sums.loss
+
+    def mean(self, loss: float) -> float:
+        """Return the loss of all ranks."""
+        return loss if self.ranks is None else self.ranks.mean(loss)
+
+    def _sums(self, forgetting: float, loss: float | None) -> StepSums:
+        """Return this process's own sums."""
+        seen = self.backwards.sums() if self.backwards is not None else None
+        asked = self.samples is not None and seen is not None
+        samples = self.samples.collect(seen.backwards) if asked else None  # type: ignore[union-attr]
+        total = math.nan if self.ranks is None else self._total()
+        return StepSums(self.path.advance(forgetting), total, seen, samples, loss)
+
+    def _total(self) -> float:
+        """Return the sum of the values of the step's gradient."""
+        pairs = zip(self.path.parameters, self.path.windows, strict=True)
+        totals = [sampled_total(p.grad, p, window) for p, window in pairs if p.grad is not None]
+        return float(torch.stack([t.to(totals[0].device) for t in totals]).sum()) if totals else 0.0
+
+    def knows(self, parameters: list[Tensor]) -> bool:
+        """Whether these are the parameters of before."""
+        known = self.path.parameters
+        return len(known) == len(parameters) and all(map(operator.is_, known, parameters))
+
+    def follow(self, parameters: list[Tensor]) -> None:
+        """Begin a new path, and new hooks, for these parameters."""
+        self.path = self.path.of(parameters)
+        self._known, self.last_factor = False, math.nan
+        if self.backwards is not None:
+            self.backwards = self.backwards.of(parameters, self.path.windows)
+
+    def wake(self, awake: bool) -> None:
+        """Watch the backwards of the next step, or let them pass."""
+        if self.backwards is not None:
+            self.backwards.awake = awake
+
+    def close(self) -> None:
+        """Take every hook away."""
+        if self.backwards is not None:
+            self.backwards.close()
+        if self.samples is not None:
+            self.samples.close()
+
+    def clear(self) -> None:
+        """Forget what the backwards of this step were."""
+        if self.backwards is not None:
+            self.backwards.clear()
+        if self.samples is not None:
+            self.samples.clear()
+
+    # -- units --------------------------------------------------------------------------------------
+
+    def _units(self, optimizer: Any, squared_norm: float, seen: BackwardSums | None) -> Units:
+        fused = getattr(optimizer, "grad_scale", None)
+        if fused is not None:  # the optimizer will unscale by itself
+            return Units(1.0 / float(fused), 1.0 / float(fused))
+        if seen is None or seen.squared_norm <= 0.0 or not squared_norm > 0.0:
+            return Units()
+        scale = self._scale()
+        ratio = 1.0 if math.isnan(seen.squared_norm) else math.sqrt(seen.squared_norm / squared_norm)
+        if not math.isfinite(ratio):
+            return Units()
+        if scale is not None:
+            return _units(ratio / scale, 1.0 / scale)
+        if ratio > 1.5 and abs(math.log2(ratio) - round(math.log2(ratio))) < EQUAL:
+            return Units(1.0, 1.0 / ratio)  # a loss scale, as GradScaler makes them
+        if ratio > LOSS_SCALE or ratio < 1.0 - EQUAL:
+            self._warn(
+                f"Gradients changed by a factor of {1.0 / ratio:.3g} between backward and step, which is no "
+                "clipping; noise is in the units of the step. Give `scaler=` if a GradScaler did it."
+            )
+            return Units(1.0, 1.0 / ratio)
+        return _units(ratio, 1.0)
+
+    def _scale(self) -> float | None:
+        scaler = self.scaler
+        return float(scaler.get_scale()) if scaler is not None and scaler.is_enabled() else None
+
+    def _warn(self, message: str) -> None:
+        if not self._warned:
+            self._warned = True
+            warnings.warn(message, NoiseWarning, stacklevel=2)
+
+    # -- moments ------------------------------------------------------------------------------------
+
+    def _path_moments(self, sums: PathSums, units: Units) -> Moments:
+        """Return the moments of one row: the step's own gradient, and the path."""
+        f, weight = units.step, float(self.microbatch_size)
+        moments = Moments(1, weight, self.path.dimension, f * f * sums.squared_norm, 0.0)
+        if not math.isfinite(sums.step_squared_norm + sums.displacement_squared_norm):
+            self.restart()  # it would not be finite again, whoever puts the parameters right
+        if self._known:
+            moments = moments._replace(
+                step_product=f * sums.step_product,
+                step_squared_norm=sums.step_squared_norm,
+                displacement_product=f * sums.displacement_product,
+                displacement_squared_norm=sums.displacement_squared_norm,
+                previous_product=f * self.last_factor * sums.previous_product,
+            )
+        self._known = True
+        self.last_factor = f
+        return moments
+
+    def _with_rows(self, moments: Moments, sums: StepSums, units: Units) -> Moments:
+        """Return the moments with the rows that samples, or several backwards or ranks, gave."""
+        seen = sums.backwards
+        assert seen is not None
+        if sums.samples is not None and sums.samples.drawn >= 2:
+            self.source = "samples"
+            return self._by_sample(moments, sums.samples, units)
+        if seen.backwards < 2:
+            return moments
+        self.source = "microbatches" if self.ranks is None else "ranks"
+        k, weight = seen.backwards, float(self.microbatch_size)
+        squares = k * k * units.backward * units.backward * seen.squares
+        spread = weight * max(squares - k * moments.mean_squared_norm, 0.0)
+        return moments._replace(num_rows=k, total_weight=k * weight, sum_squares=spread)
+
+    def _by_sample(self, moments: Moments, samples: SampleTotals, units: Units) -> Moments:
+        count, squared_norm = samples.drawn, units.step**2 * samples.squared_norm
+        spread = max(units.backward**2 * samples.squares - count * squared_norm, 0.0)
+        return moments._replace(
+            num_rows=count, total_weight=float(count), mean_squared_norm=squared_norm, sum_squares=spread
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state: the path, and how its last gradient was scaled."""
+        return {
+            "path": self.path.state_dict(),
+            "known": self._known,
+            "last_factor": self.last_factor,
+            "watching": self.backwards is not None and self.backwards.watching,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take the state of `state_dict` exactly."""
+        self.path.load_state_dict(state["path"])
+        self._known, self.last_factor = state["known"], state["last_factor"]
+        if self.backwards is not None:
+            self.backwards.watching = state["watching"]
+
+    def restart(self) -> None:
+        """Begin a new path at the present parameters."""
+        self.path.reset()
+        self._known, self.last_factor = False, math.nan
+
+
+def _units(step: float, backward: float) -> Units:
+    """Return units, taking roundings for no change."""
+    clipped = step / backward > 1.0 + EQUAL
+    return Units(step if clipped else backward, backward, clipped)

@@ -1,0 +1,97 @@
+"""The norms of samples as a source of noise: used where they cover a model, and left where they do not."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+
+from nalr._checks import NoiseWarning
+from nalr.torch.ghost import SampleNorms
+from nalr.torch.sums.ranks import SampleTotals
+
+CHECKED = 2
+"""Steps after which coverage is read again: some layers show only in a pass what they do."""
+
+
+class SampleSource:
+    """The sums over samples of each step.
+
+    Parameters
+    ----------
+    model : Module
+        Whose layers tell the norms.
+    optional : bool
+        Whether another source will do: then this one ends, without a word, when a parameter turns out not to
+        be covered or samples to be mixed. Else such parameters are named in a `NoiseWarning`.
+    """
+
+    def __init__(self, model: Module, optional: bool) -> None:
+        self.norms = SampleNorms(model)
+        self.optional, self.active = optional, True
+        self._left = CHECKED
+        self._named: tuple[str, ...] = ()
+        self._review()
+
+    def collect(self, backwards: int) -> SampleTotals | None:
+        """Return what this many backwards gave, and forget it; None if they gave nothing."""
+        if not self.active:
+            return None
+        try:
+            drawn = self.norms.collect()
+        except RuntimeError as error:
+            if not self.optional:
+                raise
+            self._end(f"Norms of samples are no longer measured: {error}")
+            return None
+        if self._left:
+            self._left -= 1
+            self._review()
+        if drawn is None or not self.active:
+            return None
+        norms = drawn.squared_norms.to(torch.float64)
+        squares = float(norms.sum()) * max(backwards, 1) ** 2
+        return SampleTotals(norms.numel(), squares, _squared_norm(self.norms.covered_parameters()))
+
+    def _review(self) -> None:
+        """End where this source is optional and does not cover all; else name what is new."""
+        uncovered = self.norms.uncovered
+        if self.optional:
+            if uncovered or self.norms.mixing or hasattr(self.norms.model, "_orig_mod"):
+                self._end()
+        elif set(uncovered) - set(self._named):
+            self._named = uncovered
+            reasons = "; ".join(f"{name} ({self.norms.reasons[name]})" for name in uncovered)
+            warnings.warn(
+                f"Norms of samples do not cover {reasons}. Noise is that of the other parameters.",
+                NoiseWarning,
+                stacklevel=2,
+            )
+
+    def _end(self, message: str = "") -> None:
+        self.active = False
+        self.norms.close()
+        if message:
+            warnings.warn(message, NoiseWarning, stacklevel=2)
+
+    def clear(self) -> None:
+        """Forget the backwards since the last step."""
+        if self.active:
+            self.norms.clear()
+
+    def close(self) -> None:
+        """Take the hooks away."""
+        if self.active:
+            self.norms.close()
+
+
+def _squared_norm(parameters: Sequence[Tensor]) -> float:
+    """Return |g|² over whole gradients, summed where they are."""
+    gradients = [p.grad.detach() for p in parameters if p.grad is not None]
+    if not gradients:
+        return 0.0
+    norms = torch.stack([n.to(gradients[0].device) for n in torch._foreach_norm(gradients)])
+    return float(torch.sum(norms.double() ** 2))

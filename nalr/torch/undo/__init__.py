@@ -1,0 +1,1 @@
+"""Taking steps back: snapshots, rollback, a first step that was too long."""

@@ -1,0 +1,376 @@
+"""`nalr bench estimators`: its truths are exact, its numbers repeat, and it catches the forms that tempt."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+
+import numpy as np
+import pytest
+
+from nalr import NoiseEstimator
+from nalr.cli import main
+from nalr_bench.estimators import correlated, many_steps, sampling, truth
+from nalr_bench.estimators import main as command
+from nalr_bench.estimators.bias import POPULATION, RATIOS, Shifted
+from nalr_bench.estimators.cell import tasks
+from nalr_bench.estimators.chance import Chance
+from nalr_bench.estimators.correlated import CorrelatedSteps
+from nalr_bench.estimators.faint import Faint
+from nalr_bench.estimators.finding import Bias, Coverage, findings
+from nalr_bench.estimators.forms import NAIVE, OURS, SIGNAL, VARIANCE
+from nalr_bench.estimators.hutchinson import SPECTRA, Trace, hessian
+from nalr_bench.estimators.many_steps import Epochs, IndependentSteps
+from nalr_bench.estimators.one_step import OneStep
+from nalr_bench.estimators.plan import Plan
+from nalr_bench.estimators.report import Report, render, worst
+
+EPS = float(np.finfo(np.float32).eps)
+
+LITTLE = [
+    *(Shifted(source, dim) for source in ("normal", "replaced", "unreplaced") for dim in (10, 100)),
+    Faint(8.0),
+    OneStep(8, 10, 1.0),
+    IndependentSteps(1.0, (16, 64)),
+    CorrelatedSteps(1.0, (64, 200)),
+    OneStep(16, 10, 1.0, 64),
+    Epochs(1.0, (16,), 128),
+    *(Trace(spectrum) for spectrum in SPECTRA),
+]
+"""A cell or a few of every kind."""
+
+
+@pytest.fixture
+def little(monkeypatch):
+    """Replace the plan by that of a few small cells."""
+
+    def plan(quick, only, draws, seed):
+        return Plan([cell for cell in LITTLE if only is None or cell.study in only], draws or 30, seed)
+
+    monkeypatch.setattr(command, "plan", plan)
+
+
+def found(capsys, *arguments):
+    """Return the JSON of a run in this process."""
+    assert main(["bench", "estimators", "--json", "--jobs", "1", *arguments]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    return json.loads(out)
+
+
+# -- the command, end to end --------------------------------------------------------------------------
+
+
+def test_json_is_all_that_is_printed_with_json(capsys, little):
+    result = found(capsys, "--draws", "30", "--seed", "3")
+    assert set(result) == {"draws", "seed", "biases", "coverages", "chance", "figures"}
+    assert (result["draws"], result["seed"]) == (30, 3)
+    assert {each["study"] for each in result["biases"]} == {"bias", "example"}
+    assert {each["study"] for each in result["coverages"]} == {
+        "rows",
+        "steps",
+        "correlated",
+        "population",
+        "probes",
+    }
+    ours = [each for each in result["biases"] if each["form"] == OURS]
+    assert len(ours) == result["chance"]["count"] == 6 * len(RATIOS) * 2 + 2
+    for each in result["biases"]:
+        assert each["draws"] == (600 if each["study"] == "example" else 30)
+        assert each["value"] == pytest.approx((each["mean"] - each["truth"]) / each["standard_error"])
+    for each in result["coverages"]:
+        assert each["value"] == each["hits"] / 30
+    assert {"tr Σ", "|G|²", "B_simple", "signal fraction", "tr H"} == {
+        each["quantity"] for each in result["coverages"]
+    }
+
+
+def test_a_table_is_printed_that_fits_a_terminal(capsys, little):
+    assert main(["bench", "estimators", "--quick", "--draws", "30", "--jobs", "1"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert max(map(len, out.splitlines())) <= 110
+    for text in (
+        "|G|², each step clamped first",
+        "|G|², |ḡ|² as it is",
+        "|G|², population unknown",
+        "tr Σ, divided by k",
+        "tr Σ, as if independent",
+        "Intervals: Hutchinson's trace",
+        "figures are reached.",
+    ):
+        assert text in out
+
+
+def test_a_report_holds_every_cell_and_the_command(capsys, little, tmp_path):
+    path = tmp_path / "estimators.md"
+    arguments = ["--draws", "30", "--only", "bias,probes", "--seed", "1"]
+    assert main(["bench", "estimators", *arguments, "--jobs", "1", "--report", str(path)]) == 0
+    assert capsys.readouterr().err == f"{path}\n"
+    text = path.read_text(encoding="utf-8")
+    assert "Made by `nalr bench estimators --only bias,probes --draws 30 --seed 1`" in text
+    for line in (
+        "| 64 probes, rank one, D = 100 |",
+        r"| D = 100, \|G\|²/tr Σ = 0.0001 |",
+        "## Every interval",
+    ):
+        assert line in text
+
+
+def test_the_same_seed_gives_the_same_table_on_any_number_of_processes(capsys, little, monkeypatch):
+    monkeypatch.setattr(Trace, "block", 7)  # several blocks of each, which come back in any order
+    monkeypatch.setattr(Shifted, "block", 7)
+    arguments = ("--only", "bias,probes", "--draws", "30")
+    alone = found(capsys, *arguments)
+    assert found(capsys, *arguments, "--jobs", "2") == alone
+    assert found(capsys, *arguments, "--seed", "1") != alone
+
+
+def test_options_before_the_part_count_for_it(capsys, little):
+    arguments = ["bench", "--json", "estimators", "--only", "rows", "--draws", "30", "--jobs", "1"]
+    assert main(arguments) == 0
+    assert json.loads(capsys.readouterr().out)["biases"] == []
+
+
+@pytest.mark.parametrize(
+    "option", [("--size", "10"), ("--only", "batch"), ("--plot", "x.svg"), ("--threads", "1")]
+)
+def test_options_of_the_kernels_are_refused(capsys, option):
+    assert main(["bench", *option, "estimators"]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--only", "fly"), "argument --only: must be one of bias, example,"),
+        (("--draws", "29"), "argument --draws: must be at least 30, got '29'"),
+        (("--draws", "x"), "argument --draws: must be a whole number of at least 1, got 'x'"),
+        (("--seed", "-1"), "argument --seed: must be a whole number of at least 0, got '-1'"),
+        (("--jobs", "0"), "argument --jobs: must be a whole number of at least 1, got '0'"),
+        (("--report", "x.txt"), "argument --report: must end with .md, got 'x.txt'"),
+        (("--loud",), "unrecognized arguments: --loud"),
+    ],
+)
+def test_wrong_options_are_refused_in_one_line(capsys, arguments, message):
+    with pytest.raises(SystemExit) as refusal:
+        main(["bench", "estimators", *arguments])
+    out, err = capsys.readouterr()
+    assert (refusal.value.code, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+
+
+# -- what it finds ------------------------------------------------------------------------------------
+
+
+def test_tempting_forms_are_far_beyond_chance_where_ours_is_not(capsys, little):
+    result = found(capsys, "--only", "bias,example", "--draws", "250")
+    largest = {}
+    for each in result["biases"]:
+        key = (each["quantity"], each["form"])
+        largest[key] = max(largest.get(key, 0.0), abs(each["value"]))
+    # 74 independent biases have one beyond 4.5 in one seed of 2000.
+    assert largest.pop((SIGNAL, OURS)) < 4.5
+    assert largest.pop((VARIANCE, OURS)) < 4.5
+    assert set(largest) == {
+        (SIGNAL, "each step clamped first"),
+        (SIGNAL, NAIVE),
+        (SIGNAL, "population unknown"),
+        (VARIANCE, "divided by k"),
+    }
+    assert min(largest.values()) > 8.0
+
+
+def test_the_noise_scale_of_the_naive_signal_is_the_batch(capsys, little):
+    assert main(["bench", "estimators", "--only", "example", "--draws", "100", "--jobs", "1"]) == 0
+    assert "32 samples instead of 20000 with 4 rows of 8 samples" in capsys.readouterr().out
+
+
+def test_the_interval_of_independent_steps_is_far_too_narrow_on_correlated_ones(capsys, little):
+    result = found(capsys, "--only", "correlated", "--draws", "200")
+    tempting = [each for each in result["coverages"] if each["form"] == "as if independent"]
+    assert len(tempting) == 8
+    assert all(each["outside"] and each["value"] < 0.5 for each in tempting)
+
+
+def test_the_interval_of_independent_steps_is_right_on_independent_ones(rng):
+    values = rng.normal(3.0, 1.0, size=(4000, 50))
+    for decay in (0.9, 0.99):
+        share = correlated.independent(values, decay, 3.0) / 4000
+        assert abs(share - 0.95) < 4 * math.sqrt(0.95 * 0.05 / 4000)
+
+
+# -- truths -------------------------------------------------------------------------------------------
+
+
+def test_the_truth_of_a_population_is_that_of_numpy():
+    rows = sampling.population(12, 5) + np.float32(0.25)
+    exact = rows.astype(np.longdouble)
+    for replacement in (False, True):
+        found = truth.of_population(rows, replacement=replacement)
+        assert found.signal == pytest.approx(float(np.sum(exact.mean(axis=0) ** 2)), rel=1e-14)
+        expected = np.cov(rows.astype(float), rowvar=False, ddof=0 if replacement else 1).trace()
+        assert found.total_variance == pytest.approx(expected, rel=1e-13)
+
+
+def test_all_samples_without_replacement_average_to_the_truth():
+    """No chance left: the mean over every sample there is, with the correction that a reading makes."""
+    rows = sampling.population(7, 4) + np.float32(0.5)
+    exact = truth.of_population(rows, replacement=False)
+    pairs = np.array([raw(rows[list(chosen)]) for chosen in itertools.combinations(range(7), 3)])
+    signal, variance = pairs.mean(axis=0)
+    assert signal + variance / 7 == pytest.approx(exact.signal, rel=16 * EPS)
+    assert variance == pytest.approx(exact.total_variance, rel=16 * EPS)
+    assert abs(signal - exact.signal) > 0.05 * exact.signal  # what the correction is for
+
+
+def test_all_samples_with_replacement_average_to_the_truth():
+    rows = sampling.population(5, 4) + np.float32(0.5)
+    exact = truth.of_population(rows, replacement=True)
+    pairs = np.array([raw(rows[list(chosen)]) for chosen in itertools.product(range(5), repeat=3)])
+    assert pairs.mean(axis=0) == pytest.approx([exact.signal, exact.total_variance], rel=16 * EPS)
+
+
+def raw(rows):
+    estimator = NoiseEstimator().update(rows)
+    return estimator.signal, estimator.total_variance
+
+
+def test_the_correction_is_the_one_of_the_reading():
+    cell = Shifted("unreplaced", 100)
+    draw = cell.measure(1, 5)[0]  # the largest |G|², which no clamp touches
+    rows = next(iter(cell._noise(1, 5)))[0] + cell.means()[0]
+    reading = NoiseEstimator(population=POPULATION).update(rows).reading()
+    (ours, *_) = [each for each in findings(cell, np.repeat([draw], 6, axis=0).repeat(2, axis=1), 2)]
+    assert ours.mean == pytest.approx(reading.signal, rel=1e-12)
+
+
+@pytest.mark.parametrize("dim", [10, 1000])
+def test_the_truth_of_normals_is_that_of_many_rows(dim):
+    cell = Shifted("normal", dim)
+    for mean, exact, ratio in zip(cell.means(), cell.truths(), RATIOS, strict=True):
+        assert exact.signal / exact.total_variance == pytest.approx(ratio, rel=4 * EPS)
+        assert exact.total_variance == pytest.approx((np.arange(1, dim + 1) ** -0.5).sum(), rel=4 * EPS)
+        assert mean.dtype == np.float32
+    rows = sampling.noise((20_000, dim), sampling.deviations(dim), seed=1).astype(float)
+    norms = np.sum(rows**2, axis=1)
+    error = norms.std() / math.sqrt(len(norms))
+    assert abs(norms.mean() - exact.total_variance) < 4 * error
+
+
+@pytest.mark.parametrize("spectrum", SPECTRA)
+def test_matrices_are_symmetric_and_of_the_spectrum_that_they_are_named_after(spectrum):
+    matrix = hessian(spectrum, 100)
+    assert np.array_equal(matrix, matrix.T)
+    values = np.linalg.eigvalsh(matrix)
+    significant = values[abs(values) > 1e-9 * abs(values).max()]
+    assert (len(significant) == 1) == (spectrum == "rank one")
+    assert (significant.min() < 0.0) == (spectrum == "both signs")
+
+
+def test_an_interval_is_said_to_cover_what_lies_in_it():
+    reading = NoiseEstimator().update(sampling.population(16, 4) + np.float32(5.0)).reading()
+    low, _ = reading.signal_interval
+    inside = truth.Truth(reading.signal, reading.total_variance)
+    assert inside.covered(reading) == (True, True, True, True)
+    assert truth.Truth(low, 1e9).covered(reading) == (False, True, False, False)
+    assert truth.Truth(math.nextafter(low, 0.0), reading.total_variance).covered(reading)[:2] == (True, False)
+    assert truth.Truth(1.0, 4.0).signal_fraction(16.0) == 0.8 and truth.Truth(1.0, 4.0).noise_scale == 4.0
+
+
+# -- draws --------------------------------------------------------------------------------------------
+
+
+def test_samples_without_replacement_hold_no_row_twice():
+    chosen = sampling.without_replacement(500, 8, 12, seed=1)
+    assert all(len(set(each)) == 8 for each in chosen.tolist())
+    counts = np.bincount(chosen.ravel(), minlength=12)
+    assert np.all(np.abs(counts - 500 * 8 / 12) < 4 * math.sqrt(500 * (8 / 12) * (4 / 12)))
+    chosen = sampling.with_replacement(500, 8, 12, seed=1)
+    assert chosen.shape == (500, 8) and chosen.max() == 11
+    assert any(len(set(each)) < 8 for each in chosen.tolist())
+
+
+def test_epochs_show_every_row_once():
+    cell = Epochs(1.0, (32,), 128)
+    (orders,) = sampling.without_replacement(1, 128, 128, seed=9)
+    assert sorted(orders) == list(range(128))
+    assert cell.series(3, 1).shape == (3, 32, 2)
+
+
+def test_sums_made_all_at_once_are_those_of_the_class(rng):
+    rows = rng.normal(0.3, 1.0, size=(3, 8, 20)).astype(np.float32)
+    for step, (norm, spread) in zip(rows, many_steps.sums(rows), strict=True):
+        signal, variance = raw(step)
+        assert spread / 7 == pytest.approx(variance, rel=32 * EPS)
+        assert norm - spread / 56 == pytest.approx(signal, rel=0, abs=64 * EPS * norm)
+
+
+def test_correlated_pairs_have_the_correlation_and_spread_they_are_said_to_have():
+    cell = CorrelatedSteps(1.0, (64,))
+    pairs = cell._pairs(4000, 2)
+    normal = IndependentSteps(1.0, (64,)).series(400, 3).reshape(-1, 2)
+    spread = np.std([normal[:, 0] - normal[:, 1] / 56, normal[:, 1] / 7], axis=1)
+    exact = cell.truth()
+    for k in range(2):
+        series = pairs[..., k] - exact[k]
+        assert np.corrcoef(series[:, 40], series[:, 41])[0, 1] == pytest.approx(0.9, abs=0.01)
+        assert np.corrcoef(series[:, 20], series[:, 30])[0, 1] == pytest.approx(0.9**10, abs=0.05)
+        assert series[:, 0].std() == pytest.approx(series[:, -1].std(), rel=0.06)
+        assert series[:, 0].std() == pytest.approx(spread[k], rel=0.06)
+
+
+def test_sums_of_correlated_pairs_are_read_back_as_the_pairs():
+    cell = CorrelatedSteps(0.01, (64,))
+    pairs, sums = cell._pairs(2, 1), cell.series(2, 1)
+    norm, spread = sums[1, 5]
+    assert (norm - spread / 56, spread / 7) == pytest.approx(tuple(pairs[1, 5]), rel=1e-12)
+
+
+def test_blocks_of_draws_do_not_repeat_each_other():
+    first, second, third = tasks(Shifted("normal", 10), 4001, seed=0)
+    assert (first.draws, second.draws, third.draws) == (2000, 2000, 1)
+    assert len({each.seed for each in (first, second, third)}) == 3
+    (other,) = tasks(Shifted("normal", 100), 10, seed=0)
+    assert other.seed != first.seed
+
+
+# -- verdicts -----------------------------------------------------------------------------------------
+
+
+def coverage(hits, draws=10_000, form=OURS):
+    return Coverage("rows", "one step", f"{hits} of {draws}", "tr Σ", form, draws, hits)
+
+
+def bias(z, form=OURS):
+    return Bias("bias", "rows", f"z = {z}", "tr Σ", form, 100, 1.0, 1.0, 1.0 + 0.1 * z, 0.1)
+
+
+def test_a_coverage_is_outside_beyond_two_standard_errors():
+    assert not coverage(9300).outside and not coverage(9700).outside
+    assert not coverage(9250).outside and coverage(9248).outside  # 2 × √(.93 × .07/10000) = .0051
+    assert not coverage(9734).outside and coverage(9735).outside  # 2 × √(.97 × .03/10000) = .0034
+    assert not coverage(20, 20).outside and coverage(0, 20).outside
+
+
+def test_a_bias_is_outside_beyond_three_standard_errors():
+    assert not bias(2.99).outside and bias(-3.01).outside
+    assert bias(math.nan).outside
+
+
+def test_chance_is_that_of_independent_normals():
+    scores = [0.1, -2.5, 2.2, 1.0]
+    chance = Chance.of(scores)
+    assert (chance.count, chance.beyond, chance.worst) == (4, 2, 2.5)
+    assert chance.expected == pytest.approx(4 * 0.0455, rel=1e-3)
+    assert chance.probability == pytest.approx(1 - (1 - 0.012419) ** 4, rel=1e-3)
+
+
+def test_figures_missed_are_marked_and_named():
+    report = Report(10_000, 0, [bias(3.5), bias(0.0), bias(9.0, "tempting"), coverage(9000), coverage(9900)])
+    text = render(report)
+    assert "1 of 2 outside" in text and "1 of 1 wrong" in text and "2 of 2 outside" in text
+    assert "0 of 2 figures are reached." in text
+    assert [line.split()[0] for line in worst(report)] == ["+3.50", "90.0%"]
