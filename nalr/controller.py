@@ -248,7 +248,7 @@ class NoiseAdaptiveLR:
             raise TypeError(f"`moments` must be a Moments record, got {type(moments).__name__}.")
         return self._decide(moments, _checks.scalar("loss", loss))
 
-    def made_with(self, lr: float) -> None:
+    def set_applied_lr(self, lr: float) -> None:
         """Tell that the step was made with another rate than the last answer; 0 if it was not made.
 
         For those whose own schedule multiplies the answer, or whose step was left out.
@@ -268,7 +268,7 @@ class NoiseAdaptiveLR:
             raise ValueError(f"`lr` must be at least 0 and finite, got {lr!r}.")
         self._state.applied_lr = lr
 
-    def keep_of_first(self, promise: float, loss: float) -> float:
+    def limit_first_step(self, promise: float, loss: float) -> float:
         """Tell how much the first step promised, and return the share of it to keep.
 
         For those who can take a part of a step back: no step may promise more of the loss than there is.
@@ -286,7 +286,7 @@ class NoiseAdaptiveLR:
             In (0, 1]; the rate is that times the last one, and never below `min_lr`.
         """
         last = self._last_lr()
-        share = max(self.policy.keep_of_first(promise, loss), min(self.min_lr / last, 1.0))
+        share = max(self.policy.limit_first_step(promise, loss), min(self.min_lr / last, 1.0))
         if share < 1.0:
             self._state.lr = share * last
             self._state.applied_lr *= share

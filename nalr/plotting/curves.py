@@ -23,7 +23,7 @@ MARKED = {
     "blow-up": ("p", style.VERMILLION),
     "kick": ("^", style.GREEN),
     "kick kept": (">", style.GREEN),
-    "kick taken back": ("<", style.GREEN),
+    "kick rolled back": ("<", style.GREEN),
     "cool": ("d", style.PURPLE),
     "stall": ("s", style.VERMILLION),
     "anneal": ("D", style.PURPLE),
@@ -59,7 +59,7 @@ def plot_training_curves(
         The panels that have data, above one another: the loss, faint, under its smooth; the learning rate on
         a logarithmic axis; the noise scale and its interval. The rate is marked at the first step of each run
         of steps with a reason that changes it at once or holds it back: "cut", "blow-up", "kick",
-        "kick kept", "kick taken back", "cool", "anneal", "bound", "clip" or "skip".
+        "kick kept", "kick rolled back", "cool", "anneal", "bound", "clip" or "skip".
 
     Raises
     ------

@@ -23,7 +23,7 @@ class Reason(str, Enum):
     BLOW_UP = "blow-up"  # the gradient exploded along the step: cut at once
     KICK = "kick"  # stuck where noise does not explain it: a trial of larger rates
     KICK_KEPT = "kick kept"  # the trial found lower ground
-    KICK_TAKEN_BACK = "kick taken back"  # the trial found none
+    KICK_ROLLED_BACK = "kick rolled back"  # the trial found none
     COOL = "cool"  # after a kick: anneal slowly through the rates at which bumps begin to hold
     ANNEAL = "anneal"  # the planned descent to `total_steps`
     CLIP = "clip"  # this step's gradient is an outlier: a shorter step for it alone
@@ -93,7 +93,7 @@ class Policy(ABC):
         """
         return lr if repeated == 1 else 0.5 * lr
 
-    def keep_of_first(self, promise: float, loss: float) -> float:
+    def limit_first_step(self, promise: float, loss: float) -> float:
         """Return the share to keep of the first step, which promised to lower this loss by `promise`."""
         return 1.0
 

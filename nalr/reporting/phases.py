@@ -34,7 +34,7 @@ FALLS = {
     "backed off": ("edge",),
     "was cut": ("cut", "blow-up"),
     "stepped down": ("stall",),
-    "went back": ("kick taken back",),
+    "went back": ("kick rolled back",),
     "cooled": ("cool",),
     # The planned descent goes on under reasons that never lower a rate themselves.
     "annealed": ("anneal", "hold", "ramp", "grow", "bound"),

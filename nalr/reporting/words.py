@@ -15,7 +15,7 @@ MEANINGS = {
     "blow-up": "the gradient exploded along the step",
     "kick": "stuck where noise does not explain it: a trial of larger rates",
     "kick kept": "the trial found lower ground",
-    "kick taken back": "the trial found none",
+    "kick rolled back": "the trial found none",
     "cool": "a slow descent after a kick",
     "anneal": "the planned descent to the last step",
     "clip": "an outlying gradient: a shorter step for it alone",

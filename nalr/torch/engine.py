@@ -175,7 +175,7 @@ class Engine:
 
     def _decide(self, moments: Any, loss: float) -> None:
         self.adaptive.update_policy(moments, loss)
-        self.adaptive.made_with(self.adaptive.lr * self.rates.schedule * self.every)
+        self.adaptive.set_applied_lr(self.adaptive.lr * self.rates.schedule * self.every)
         decision = self.adaptive.last_decision
         assert decision is not None
         if self.rollback is not None:
@@ -215,7 +215,7 @@ class Engine:
     def _shorten(self, factor: float) -> None:
         """Take back what the first step promised too much, after a `factor` that was found already."""
         promise = factor * self._first.promise
-        self._first.shorten(factor * self.adaptive.keep_of_first(promise, self._first.loss))
+        self._first.shorten(factor * self.adaptive.limit_first_step(promise, self._first.loss))
 
     def _go_back(self) -> None:
         """Return to the snapshot, with a tenth of its rate and a new path."""

@@ -731,7 +731,7 @@ def test_a_fall_smaller_than_the_rise_on_the_way_does_not_keep_a_kick():
 
 def test_an_explosion_above_the_bounds_takes_a_kick_back_at_once():
     kick, answers = kicked([11.0, 30.0], [1.0, 11.0])
-    assert answers[-1] == (0.01, Reason.KICK_TAKEN_BACK)
+    assert answers[-1] == (0.01, Reason.KICK_ROLLED_BACK)
     assert kick.state.failures == 1 and not kick.cooling and not kick.active
 
 
@@ -739,11 +739,11 @@ def test_an_explosion_above_the_bounds_takes_a_kick_back_at_once():
 def test_patience_with_a_high_loss_ends(pace, patience):
     kick, answers = kicked([30.0] * 100, pace=pace)
     assert len(answers) == patience
-    assert answers[-1] == (0.01, Reason.KICK_TAKEN_BACK)
+    assert answers[-1] == (0.01, Reason.KICK_ROLLED_BACK)
 
 
 @pytest.mark.parametrize(
-    ("level", "reason"), [(11.0, Reason.KICK_KEPT), (13.5, Reason.KICK_TAKEN_BACK)], ids=["bounded", "high"]
+    ("level", "reason"), [(11.0, Reason.KICK_KEPT), (13.5, Reason.KICK_ROLLED_BACK)], ids=["bounded", "high"]
 )
 def test_the_search_ends_and_a_loss_that_stayed_bounded_speaks_for_bumps(level, reason):
     kick, answers = kicked([level] * 400)
@@ -755,7 +755,7 @@ def test_the_search_ends_and_a_loss_that_stayed_bounded_speaks_for_bumps(level, 
 def test_one_kick_that_failed_is_enough():
     kick = Kick(1.0, 2000, 2000.0, 40.0)
     kick.start(100, 0.01, stuck_level(), 10.0, False)
-    assert kick.take_back(0.5) == (0.005, Reason.KICK_TAKEN_BACK)
+    assert kick.take_back(0.5) == (0.005, Reason.KICK_ROLLED_BACK)
     assert kick.state.failures == 1
     assert first_wanted(kick) is None
 
@@ -791,7 +791,7 @@ def test_without_a_horizon_it_comes_down_to_a_third_in_a_thousand_steps():
 def test_no_kicks_where_the_wait_is_endless():
     calm = NoiseAdaptive(NoiseAdaptiveSettings(kick_wait=math.inf))
     _, _, _, controller = run("rugged", 1e-3, steps=600, noise_scale=0.5, policy=calm)
-    kicks = {Reason.KICK.value, Reason.KICK_KEPT.value, Reason.KICK_TAKEN_BACK.value, Reason.COOL.value}
+    kicks = {Reason.KICK.value, Reason.KICK_KEPT.value, Reason.KICK_ROLLED_BACK.value, Reason.COOL.value}
     assert not kicks & set(controller.history.reason_counts)
 
 
@@ -810,5 +810,5 @@ def test_a_kick_that_runs_away_is_taken_back_to_half_the_rate_before():
     policy._start_kick(STUCK, evidence(rng, 60, 0.01, loss=9.4))
     before = policy._kick.state.rate
     decision = policy.decide(evidence(rng, 61, 3.0 * before, loss=1e4))
-    assert decision.reason is Reason.KICK_TAKEN_BACK
+    assert decision.reason is Reason.KICK_ROLLED_BACK
     assert decision.evidence["peak_lr"] == pytest.approx(0.5 * before)

@@ -14,7 +14,7 @@ from nalr_bench.race.problems import data_sets
 from nalr_bench.race.problems.catalog import ENTRIES
 from nalr_bench.race.problems.changing import batch_size_change, drift, jump, noisier
 from nalr_bench.race.problems.data_sets import Passes
-from nalr_bench.race.problems.entry import GROUPS, KEPT_APART, TUNING
+from nalr_bench.race.problems.entry import GROUPS, HELD_OUT, TUNING
 from nalr_bench.race.problems.factorization import factorization
 from nalr_bench.race.problems.learning import words
 from nalr_bench.race.problems.quadratics import easy, negative_loss
@@ -44,14 +44,14 @@ def test_names_are_unique_and_rows_are_well_formed():
 
 
 def test_a_third_at_least_is_kept_apart():
-    kept = sum(entry.group == KEPT_APART for entry in ENTRIES.values())
+    kept = sum(entry.group == HELD_OUT for entry in ENTRIES.values())
     assert 3 * kept >= len(ENTRIES)
 
 
 def test_every_family_chooses_constants_and_all_judge_them():
     for family in FAMILIES:
         groups = {entry.group for entry in ENTRIES.values() if entry.family == family}
-        assert groups == {TUNING, KEPT_APART}
+        assert groups == {TUNING, HELD_OUT}
 
 
 def test_the_table_loads_without_torch_and_without_scikit_learn():

@@ -136,7 +136,7 @@ class TestStore:
     def test_a_natural_rate_is_part_of_the_start_and_a_group_is_not(self, tmp_path):
         with Store(None) as kept:
             name = kept.name(start())
-            assert kept.name(start(problem=dataclasses.replace(EASY, group="kept apart"))) == name
+            assert kept.name(start(problem=dataclasses.replace(EASY, group="held-out"))) == name
             assert kept.name(start(problem=dataclasses.replace(EASY, natural_sgd=3.0))) != name
             assert kept.name(start(problem=dataclasses.replace(EASY, make=partial(EASY.make)))) == name
             assert kept.name(start(AveragedSchedule("sgd", "linear"))) != name
@@ -204,7 +204,7 @@ class TestCommand:
         arguments = [*SUBSET, "--cache", str(tmp_path / "race.sqlite"), "--jobs", "1"]
         assert main(arguments) == 0
         out, err = capsys.readouterr()
-        assert "tuning" in out and "kept apart" in out and "nalr sgd" in out and "sgd linear" in out
+        assert "tuning" in out and "held-out" in out and "nalr sgd" in out and "sgd linear" in out
         assert err == ""
         pictures = [tmp_path / "b.svg", tmp_path / "rates.png"]
         more = [
@@ -254,7 +254,7 @@ class TestCommand:
             ),
             (["--method", "nalr sdg"], "'nalr sdg' is not a method: did you mean 'nalr sgd'"),
             (["--optimizer", "adam"], "'adam' is not an optimizer: did you mean 'adamw'"),
-            (["--group", "keptapart"], "'keptapart' is not a group: did you mean 'kept apart'"),
+            (["--group", "keptapart"], "'keptapart' is not a group: did you mean 'held-out'"),
             (["--problem", "%%"], "nalr race --list names all"),
             (["--seeds", "0"], "must be a whole number of at least 1, got '0'"),
             (["--offset", "nan"], "must be a finite number, got 'nan'"),

@@ -52,7 +52,7 @@ def test_what_is_missing_is_a_dash_and_an_empty_race_an_empty_report():
     assert line_of(text, "ours").split()[1] == "-"
     assert render(Report([], [])) == markdown(Report([], [])) == ""
     one_group = line_of(render(report(entries=ENTRIES[:1])), "ours")
-    assert one_group.split()[1] == "2.00" and " - " in one_group  # nothing was kept apart
+    assert one_group.split()[1] == "2.00" and " - " in one_group  # nothing was held-out
 
 
 def test_regret_by_problem():
@@ -121,8 +121,8 @@ class TestBaseRates:
     def test_a_group_can_be_had_alone_and_must_be_there(self):
         labels = [line.get_label() for line in plot_base_rates(report().to_dict(), "tuning").axes[0].lines]
         assert "ours: 2.00" in labels
-        with pytest.raises(ValueError, match="standings of group 'kept apart' with a score, got none"):
-            plot_base_rates(report(entries=ENTRIES[:1]).to_dict(), "kept apart")
+        with pytest.raises(ValueError, match="standings of group 'held-out' with a score, got none"):
+            plot_base_rates(report(entries=ENTRIES[:1]).to_dict(), "held-out")
 
 
 class TestRates:

@@ -35,7 +35,7 @@ def test_an_example_worked_by_hand():
     both = standing(EXAMPLE)
     assert both.score == pytest.approx((1 * 4 * 4 * 0.5) ** 0.25)
     assert standing(EXAMPLE, group="tuning").score == pytest.approx(2.0)
-    assert standing(EXAMPLE, group="kept apart").score == pytest.approx(math.sqrt(2.0))
+    assert standing(EXAMPLE, group="held-out").score == pytest.approx(math.sqrt(2.0))
     assert both.score_constant == pytest.approx(((4 * 16) / 8**2 * (4 * 0.5) / 2**2) ** 0.25)
     assert standing(EXAMPLE, FREE).score == pytest.approx(math.sqrt(0.25 * 2))
     assert both.worst.regret == pytest.approx(4.0) and both.worst[1:] == ("bowl", 1.0)
@@ -74,7 +74,7 @@ def test_regret_of_each_run_is_clipped(loss, regret):
 def test_shares_of_diverged_runs():
     both = standing(EXAMPLE)
     assert both.diverged == 0.0 and both.diverged_extreme == 0.5  # what was run at 10: the bowl alone
-    assert math.isnan(standing(EXAMPLE, group="kept apart").diverged_extreme)
+    assert math.isnan(standing(EXAMPLE, group="held-out").diverged_extreme)
     results = {**EXAMPLE, **runs("valley", "ours", {1.0: [math.inf, 0]})}
     assert standing(results).diverged == 1 / 8
     assert standing(results).worst.regret == pytest.approx(math.sqrt(1e3 * 0.5))
@@ -120,7 +120,7 @@ def test_a_race_that_is_not_complete_is_scored_over_what_is_there():
 
 
 def big_race(rng, num_problems=30, num_seeds=5):
-    entries = [entry(f"p{p}", ("tuning", "kept apart")[p % 2]) for p in range(num_problems)]
+    entries = [entry(f"p{p}", ("tuning", "held-out")[p % 2]) for p in range(num_problems)]
     grid = (*SCORED, 10.0)
     results = {}
     for each in entries:

@@ -64,7 +64,7 @@ def test_neighbours_that_go_the_same_way_are_one_phase():
         ("cut", False, "was cut"),
         ("blow-up", False, "was cut"),
         ("stall", False, "stepped down"),
-        ("kick taken back", False, "went back"),
+        ("kick rolled back", False, "went back"),
         ("cool", False, "cooled"),
         ("anneal", False, "annealed"),
         ("hold", False, "annealed"),  # which never lowers a rate by itself

@@ -183,7 +183,7 @@ def test_a_base_rate_far_below_is_told_if_the_search_took_long():
     ("end", "name", "part"),
     [
         ("kick kept", "kick kept", "for 30 steps and found lower ground at step 80"),
-        ("kick taken back", "kick taken back", "for 30 steps and found nothing lower"),
+        ("kick rolled back", "kick rolled back", "for 30 steps and found nothing lower"),
     ],
 )
 def test_what_became_of_a_kick_is_told(end, name, part):

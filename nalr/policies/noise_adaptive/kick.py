@@ -106,7 +106,7 @@ class Kick:
     That takes a horizon, since only the descent to zero comes to rest wherever the run is."""
     PATIENCE = 30.0
     """Steps with the loss above its first by more than all gained (and three times its noise) before the kick
-    is taken back."""
+    is rolled back."""
     EXPLOSION = 10.0
     """|ḡ|² above this many times its largest so far, with the loss above those bounds, takes the kick back at
     once."""
@@ -206,7 +206,7 @@ class Kick:
     def follow(
         self, step: int, rate: float, squared_norm: float, level: LossLevel, gradient: GradientLevel
     ) -> tuple[float, Reason]:
-        """Return the next peak rate of the kick, and whether it goes on, is kept, or is taken back."""
+        """Return the next peak rate of the kick, and whether it goes on, is kept, or is rolled back."""
         s = self.state
         s.peak = max(s.peak, level.value)
         bound = level.first + level.fall + 3.0 * level.noise
@@ -235,7 +235,7 @@ class Kick:
         s = self.state
         s.active, s.mark = False, math.nan
         s.failures += 1
-        return factor * s.rate, Reason.KICK_TAKEN_BACK
+        return factor * s.rate, Reason.KICK_ROLLED_BACK
 
     def _keep(self, rate: float) -> tuple[float, Reason]:
         self.state.active = False

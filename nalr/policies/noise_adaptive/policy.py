@@ -230,7 +230,7 @@ class NoiseAdaptive(Policy):
         floors = c.anneal_slow if self._plain else c.anneal_slow_other
         self._anneal.advance(self._total_steps - step, slow, floor, c.anneal_power, floors)
 
-    def keep_of_first(self, promise: float, loss: float) -> float:
+    def limit_first_step(self, promise: float, loss: float) -> float:
         """Return the share to keep of the first step: it may promise at most a part of the loss.
 
         `_start` guards plain SGD before the step. What others make of a gradient shows in the step alone: the

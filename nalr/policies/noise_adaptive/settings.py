@@ -123,7 +123,7 @@ class NoiseAdaptiveSettings:
     kick_wait: float = 40.0
     """Steps of a reference run without progress that call for a kick; inf for a run without kicks."""
     kick_runaway_share: float = 2.0
-    """A loss above its best by this many times all that was gained takes a kick back at once."""
+    """A loss above its best by this many times all that was gained rolls a kick back at once."""
 
     # Change.
     change: float = 2.5

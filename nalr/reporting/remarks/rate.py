@@ -108,7 +108,7 @@ def low_base(report: Report, run: Run) -> Remark | None:
 
 def kicks(report: Report, run: Run) -> Remark | None:
     """Tell what became of the trials of larger rates."""
-    kept, back = report.reasons.get("kick kept", 0), report.reasons.get("kick taken back", 0)
+    kept, back = report.reasons.get("kick kept", 0), report.reasons.get("kick rolled back", 0)
     if not kept + back:
         return None
     cost = report.reasons.get("kick", 0)
@@ -120,7 +120,7 @@ def kicks(report: Report, run: Run) -> Remark | None:
             "The surface has bumps that hold small rates: a larger base rate or batch noise helps there too.",
         )
     return Remark(
-        "kick taken back",
+        "kick rolled back",
         f"The run looked stuck, tried larger rates for {cost} steps and found nothing lower; it went back to "
         "its rate.",
         "Nothing is lost but those steps. `NoiseAdaptiveSettings(kick_wait=math.inf)` turns such trials off.",

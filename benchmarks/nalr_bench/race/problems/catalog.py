@@ -10,7 +10,7 @@ from functools import partial
 
 from nalr_bench.race.problems import changing, learning, quadratics, valleys
 from nalr_bench.race.problems.convolutions import conv_net
-from nalr_bench.race.problems.entry import KEPT_APART, TUNING, Entry
+from nalr_bench.race.problems.entry import HELD_OUT, TUNING, Entry
 from nalr_bench.race.problems.factorization import factorization
 from nalr_bench.race.problems.rugged import rugged
 from nalr_bench.race.problems.transformer import char_transformer
@@ -44,22 +44,22 @@ _ROWS = (
     Entry("jump", TUNING, "changing", changing.jump, 1.0, 0.3),
     Entry("batch-size-change", TUNING, "changing", changing.batch_size_change, 1.0, 0.3),
     Entry("conv-digits", TUNING, "network", conv_net, 1.0, 0.03),  # by trial
-    Entry("quadratic-deep", KEPT_APART, "quadratic", quadratics.deep, 0.02, 0.3),
-    _rugged(KEPT_APART, 2, "3"),
-    _rugged(KEPT_APART, 10, "0"),
-    _rugged(KEPT_APART, 20, "0"),
-    _rugged(KEPT_APART, 20, "3"),
-    Entry("rastrigin", KEPT_APART, "valley", valleys.rastrigin, 0.03, 0.3),  # 10/λ, to leave ripples
-    Entry("ackley", KEPT_APART, "valley", valleys.ackley, 0.2, 0.3),  # the same
-    Entry("beale", KEPT_APART, "valley", valleys.beale, 0.03, 0.1),  # 2/λ near the optimum
-    Entry("logistic-cancer-scaled", KEPT_APART, "learning", learning.cancer_scaled, 3.0, 0.1),  # 10/λ too
-    Entry("logistic-digits-scaled", KEPT_APART, "learning", learning.images_scaled, 1.0, 0.1),
-    Entry("sparse", KEPT_APART, "learning", learning.words, 0.3, 0.1),
-    Entry("drift", KEPT_APART, "changing", changing.drift, 1.0, 0.3),
-    Entry("noisier", KEPT_APART, "changing", changing.noisier, 1.0, 0.3),
-    Entry("one-row", KEPT_APART, "quadratic", quadratics.one_row, 1.0, 0.3),
-    Entry("negative-loss", KEPT_APART, "quadratic", quadratics.negative_loss, 1.0, 0.3),
-    Entry("transformer", KEPT_APART, "network", char_transformer, 1.0, 0.02),  # by trial
+    Entry("quadratic-deep", HELD_OUT, "quadratic", quadratics.deep, 0.02, 0.3),
+    _rugged(HELD_OUT, 2, "3"),
+    _rugged(HELD_OUT, 10, "0"),
+    _rugged(HELD_OUT, 20, "0"),
+    _rugged(HELD_OUT, 20, "3"),
+    Entry("rastrigin", HELD_OUT, "valley", valleys.rastrigin, 0.03, 0.3),  # 10/λ, to leave ripples
+    Entry("ackley", HELD_OUT, "valley", valleys.ackley, 0.2, 0.3),  # the same
+    Entry("beale", HELD_OUT, "valley", valleys.beale, 0.03, 0.1),  # 2/λ near the optimum
+    Entry("logistic-cancer-scaled", HELD_OUT, "learning", learning.cancer_scaled, 3.0, 0.1),  # 10/λ too
+    Entry("logistic-digits-scaled", HELD_OUT, "learning", learning.images_scaled, 1.0, 0.1),
+    Entry("sparse", HELD_OUT, "learning", learning.words, 0.3, 0.1),
+    Entry("drift", HELD_OUT, "changing", changing.drift, 1.0, 0.3),
+    Entry("noisier", HELD_OUT, "changing", changing.noisier, 1.0, 0.3),
+    Entry("one-row", HELD_OUT, "quadratic", quadratics.one_row, 1.0, 0.3),
+    Entry("negative-loss", HELD_OUT, "quadratic", quadratics.negative_loss, 1.0, 0.3),
+    Entry("transformer", HELD_OUT, "network", char_transformer, 1.0, 0.02),  # by trial
 )
 
 ENTRIES: dict[str, Entry] = {entry.name: entry for entry in _ROWS}

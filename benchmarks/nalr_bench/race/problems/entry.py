@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from nalr_bench.race.problems.problem import Problem
 
-TUNING, KEPT_APART = "tuning", "kept apart"
-GROUPS = (TUNING, KEPT_APART)
+TUNING, HELD_OUT = "tuning", "held-out"
+GROUPS = (TUNING, HELD_OUT)
 """Constants of nalr are chosen on the first group alone; the second shows what the choice is worth."""
 
 OPTIMIZERS = ("sgd", "momentum", "adamw")
@@ -24,7 +24,7 @@ class Entry:
     name : str
         The problem's name, by which cache, tables and options know it.
     group : str
-        "tuning" or "kept apart".
+        "tuning" or "held-out".
     family : str
         What it stands for: "quadratic", "rugged", "valley", "learning", "network" or "changing".
     make : callable

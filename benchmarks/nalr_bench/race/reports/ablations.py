@@ -41,9 +41,9 @@ ABLATIONS: dict[str, tuple[tuple[str, Any], ...]] = {
 }
 """Fields of `NoiseAdaptiveSettings` that take an ingredient out, by what is missing then."""
 
-HEADINGS = ("tuning", "÷ full", "kept apart", "÷ full", "escape", "worst cell")
+HEADINGS = ("tuning", "÷ full", "held-out", "÷ full", "escape", "worst cell")
 LEGEND = (
-    "Tuning, kept apart: final loss over that of the hand-tuned linear decay, geometric mean over the",
+    "Tuning, held-out: final loss over that of the hand-tuned linear decay, geometric mean over the",
     "problems of that group, seeds, and base rates b from 1e-4 to 1 times the natural one. ÷ full: over the",
     "same of the full rule; above 1 the ingredient is worth having.",
 )

@@ -28,7 +28,7 @@ def plot_base_rates(report: Mapping[str, Any], group: str = "all") -> Figure:
     report : mapping
         What ``nalr race --json`` prints; of it `standings` is drawn.
     group : str
-        Which problems: "tuning", "kept apart" or "all".
+        Which problems: "tuning", "held-out" or "all".
 
     Returns
     -------

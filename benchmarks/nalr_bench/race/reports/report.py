@@ -16,7 +16,7 @@ from nalr_bench.race.scoring.tuned import Tuned
 
 HEADINGS = (*GROUPS, "÷ constant", "worst cell", "diverged", "at b = 10", "escape", "steps")
 LEGEND = (
-    "Tuning, kept apart: final loss over that of the hand-tuned linear decay, geometric mean over the",
+    "Tuning, held-out: final loss over that of the hand-tuned linear decay, geometric mean over the",
     "problems of that group, seeds, and base rates b from 1e-4 to 1 times the natural one; [95 % interval",
     "over seeds]. The other columns are over all problems. ÷ constant: the same against the hand-tuned",
     "constant rate. At b = 10: share that diverged there. Escape: share that left the wrong minima. Steps:",

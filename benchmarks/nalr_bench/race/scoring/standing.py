@@ -29,7 +29,7 @@ class Standing:
     takes_rate, tuning_free : bool
         As in `Contender`.
     group : str
-        "tuning", "kept apart" or "all".
+        "tuning", "held-out" or "all".
     score : float
         Mean regret over the cells (problem, factor), each the mean over seeds; factors 10⁻⁴ to 1, nothing
         tuned.
