@@ -1,7 +1,7 @@
 """Count the files that one step walks through: ``python benchmarks/stays.py``.
 
-A stay begins where a call enters another file of the package than the one it came from. The fewer there are, the
-shorter is the walk of somebody who reads a step from its beginning to its end, and of the interpreter.
+A stay begins where a call enters another file of the package than the one it came from. The fewer there are,
+the shorter is the walk of somebody who reads a step from its beginning to its end, and of the interpreter.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -56,7 +57,7 @@ def controller() -> Iterator[Callable[[], Any]]:
     adaptive, params = nalr.NoiseAdaptiveLR(0.01), np.ones(1000)
     for _ in range(NUM_STEPS):
         rows, loss = params + random.normal(size=(16, 1000)), float(0.5 * params @ params)
-        yield lambda rows=rows, loss=loss: adaptive.get_adapted_lr(rows, loss)
+        yield partial(adaptive.get_adapted_lr, rows, loss)
         params = params - adaptive.last_decision.lr * rows.mean(axis=0)
 
 
@@ -65,7 +66,7 @@ def estimator() -> Iterator[Callable[[], Any]]:
     random = np.random.default_rng(0)
     noise = nalr.NoiseEstimator()
     for _ in range(NUM_STEPS):
-        yield lambda rows=random.normal(size=(16, 1000)): noise.update(rows)
+        yield partial(noise.update, random.normal(size=(16, 1000)))
 
 
 def optimizer() -> Iterator[Callable[[], Any]]:
