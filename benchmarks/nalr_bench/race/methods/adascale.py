@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nalr_bench.race.methods.contender import Diverged, Stepper
+from nalr_bench.race.methods.method import Diverged, OnProblems, Stepper
 from nalr_bench.race.methods.schedules import factors
 from nalr_bench.race.methods.tensors import require, single_threaded_torch
 
@@ -19,7 +19,7 @@ PARTS = 2
 
 
 @dataclass(frozen=True)
-class AdaScale:
+class AdaScale(OnProblems):
     """fairscale's AdaScale around torch's SGD, over a linear schedule: the rate gets up to twice the base.
 
     A step of one row has no halves; it gets the schedule's rate as it is. The schedule goes by the steps
@@ -39,7 +39,7 @@ class AdaScale:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Return the packages that must be there."""
+        """Return the packages that must be installed."""
         return ("torch", "fairscale")
 
     def begin(self, params: Array, base_lr: float, num_steps: int) -> Stepper:

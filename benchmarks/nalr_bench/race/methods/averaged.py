@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nalr.arrays.iterate_average import IterateAverage
-from nalr_bench.race.methods.contender import Stepper
+from nalr_bench.race.methods.method import OnProblems, Stepper
 from nalr_bench.race.methods.schedules import Scheduled
 
 Array = NDArray[np.float64]
@@ -34,8 +34,8 @@ class Averaged:
 
 
 @dataclass(frozen=True)
-class AveragedSchedule(Scheduled):
-    """A schedule that hands out the average: a constant rate is what averages were proven for.
+class AveragedSchedule(OnProblems, Scheduled):
+    """A schedule that returns the average: a constant rate is what averages were proven for.
 
     A class of its own, so that the others' results do not depend on `nalr.arrays.iterate_average`.
     """

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nalr_bench.race.methods.contender import Stepper
+from nalr_bench.race.methods.method import OnProblems, Stepper
 from nalr_bench.race.methods.movers import MOVERS, Mover
 from nalr_bench.race.methods.tensors import require, single_threaded_torch
 
@@ -19,7 +19,7 @@ EPOCHS = 100
 
 
 @dataclass(frozen=True)
-class Plateau:
+class Plateau(OnProblems):
     """An optimizer under ReduceLROnPlateau with its defaults: a tenth of the rate after 10 bad epochs.
 
     Parameters
@@ -40,7 +40,7 @@ class Plateau:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Return the packages that must be there."""
+        """Return the packages that must be installed."""
         return ("torch",)
 
     def begin(self, params: Array, base_lr: float, num_steps: int) -> Stepper:

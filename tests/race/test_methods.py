@@ -8,18 +8,18 @@ import pickle
 
 import numpy as np
 import pytest
+from nalr_bench.race.methods.contender import Diverged
+from nalr_bench.race.methods.dog_averaged import DoG
+from nalr_bench.race.methods.schedule_free import ScheduleFree
 
 from nalr.arrays.iterate_average import IterateAverage
 from nalr_bench.race.methods import roster, tensors
 from nalr_bench.race.methods.adascale import AdaScale
 from nalr_bench.race.methods.averaged import AveragedSchedule
-from nalr_bench.race.methods.contender import Diverged
-from nalr_bench.race.methods.dog_averaged import DoG
 from nalr_bench.race.methods.movers import MOVERS
 from nalr_bench.race.methods.ours import Nalr
 from nalr_bench.race.methods.plateau import Plateau
 from nalr_bench.race.methods.roster import CONTENDERS, missing
-from nalr_bench.race.methods.schedule_free import ScheduleFree
 from nalr_bench.race.methods.schedules import Scheduled, factors
 
 DIMENSION, BATCH = 10, 8
