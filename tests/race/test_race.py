@@ -19,13 +19,13 @@ from nalr_bench.race.engine.race import RunFailed, race
 from nalr_bench.race.engine.result import Result
 from nalr_bench.race.engine.run import Start, run
 from nalr_bench.race.engine.store import Store
+from nalr_bench.race.methods import ablated
 from nalr_bench.race.methods.averaged import AveragedSchedule
 from nalr_bench.race.methods.ours import Nalr
 from nalr_bench.race.methods.roster import METHODS
 from nalr_bench.race.methods.schedules import Scheduled
 from nalr_bench.race.problems import entry
 from nalr_bench.race.problems.catalog import ENTRIES
-from nalr_bench.race.reports import ablations
 
 EASY, ROUGH = ENTRIES["quadratic-easy"], ENTRIES["rugged-2d-noise-3"]
 LINEAR = Scheduled("sgd", "linear")
@@ -234,7 +234,7 @@ class TestCommand:
         assert "nalr sgd anytime averaged" in out and "adamw" not in out
 
     def test_ablate_holds_each_rule_against_the_full_one(self, capsys, tmp_path, monkeypatch):
-        monkeypatch.setattr(ablations, "ABLATIONS", {"no clip": (("clip", 1e12),)})
+        monkeypatch.setattr(ablated, "ABLATIONS", {"no clip": (("clip", 1e12),)})
         base = ["race", "--ablate", "--problem", "quadratic-easy,one-row", "--seeds", "1", "--steps", "40"]
         arguments = [*base, "--cache", str(tmp_path / "race.sqlite"), "--jobs", "1"]
         assert main(arguments) == 0
@@ -321,6 +321,6 @@ class TestCommand:
         assert options.RATES_PROBLEM in ENTRIES
 
 
-@pytest.mark.parametrize("rule", ablations.ablated(["sgd"]), ids=lambda rule: rule.name)
+@pytest.mark.parametrize("rule", ablated.ablated(["sgd"]), ids=lambda rule: rule.name)
 def test_every_ablation_is_a_rule_that_runs(rule):
     assert np.isfinite(run(start(rule)).rates).all()

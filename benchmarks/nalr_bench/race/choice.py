@@ -10,12 +10,12 @@ from importlib.util import find_spec
 
 from nalr_bench.race.engine.plan import plan
 from nalr_bench.race.engine.run import Start
+from nalr_bench.race.methods.ablated import ablated
 from nalr_bench.race.methods.method import PROBLEM, Method
 from nalr_bench.race.methods.ours import Nalr
 from nalr_bench.race.methods.roster import METHODS, OURS, missing
 from nalr_bench.race.problems.catalog import ENTRIES
 from nalr_bench.race.problems.entry import OPTIMIZERS, Entry
-from nalr_bench.race.reports.ablations import ablated
 
 REFERENCES = ("linear", "constant")
 """What each optimizer's methods are held to: these schedules, tuned, are in every race."""
