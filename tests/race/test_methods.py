@@ -267,8 +267,8 @@ class TestPeers:
         rng, lr = np.random.default_rng(5), 0.1 if peer.lr is None else peer.lr
         params = np.full(DIMENSION, 3.0)
         tensor = torch.tensor(params)
-        optimizer = peer.source.make([tensor], lr, 40)
-        if peer.source.judged == "eval":
+        optimizer = peer.spec.make([tensor], lr, 40)
+        if peer.spec.judged == "eval":
             optimizer.train()
         stepper = peer.begin(params, 0.1, 40)
         for factor in factors(peer.shape, 40, peer.warm_up):
@@ -276,7 +276,7 @@ class TestPeers:
             stepper.step(rows, loss)
             tensor.grad = torch.tensor(rows.mean(axis=0))
             optimizer.param_groups[0]["lr"] = lr * factor
-            told = {"loss": torch.tensor(loss, dtype=torch.float64)} if peer.source.takes_loss else {}
+            told = {"loss": torch.tensor(loss, dtype=torch.float64)} if peer.spec.takes_loss else {}
             optimizer.step(**told)
             np.testing.assert_array_equal(params, tensor.numpy())
 
@@ -289,8 +289,8 @@ class TestPeers:
         """Mechanic has none: a rate goes to the optimizer that it wraps."""
         present(peer.name)
         torch = pytest.importorskip("torch")
-        package = importlib.import_module(peer.source.package)
-        default = getattr(package, peer.source.maker)([torch.zeros(1)])
+        package = importlib.import_module(peer.spec.package)
+        default = getattr(package, peer.spec.maker)([torch.zeros(1)])
         assert default.param_groups[0]["lr"] == peer.lr
 
     def test_they_follow_their_schedule(self):

@@ -1,4 +1,4 @@
-"""The three optimizers of the race, given their learning rate at every step."""
+"""The three optimizers of the problems, given their learning rate at every step."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from nalr_bench.race.methods.tensors import require, single_threaded_torch
 Array = NDArray[np.float64]
 
 EPOCHS = 100
-"""The run counts as this many epochs; each tells the scheduler the mean of its minibatch losses."""
+"""Epochs of a run; after each the scheduler is given the mean of its minibatch losses."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Plateau(OnProblems):
 
 
 class _Watching:
-    """The scheduler holds an optimizer that never steps; its rate is read from there."""
+    """The scheduler changes the rate of an optimizer that never steps; the mover steps at that rate."""
 
     def __init__(self, mover: Mover, params: Array, base_lr: float, epoch: int) -> None:
         torch = single_threaded_torch()

@@ -1,4 +1,4 @@
-"""Published rules of `nalr.policies` in the race, each with its defaults, on the readings that ours has."""
+"""Published rules of `nalr.policies`, each with its defaults, on the same measurements as our rule."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RULES: dict[str, Callable[[], Policy]] = {
     "sasa": SASA,
     "polyak step": PolyakStep,
 }
-"""Those that the roster does not have already, from packages of their authors or from torch."""
+"""Those that do not take part already in the package of their authors or in torch."""
 
 
 @dataclass(frozen=True)
