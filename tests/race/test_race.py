@@ -43,8 +43,8 @@ SUBSET = (
 )
 
 
-def start(contender=LINEAR, factor=0.1, seed=0, problem=EASY, **settings):
-    return Start(problem, contender, factor, seed, STEPS, **settings)
+def start(method=LINEAR, factor=0.1, seed=0, problem=EASY, **settings):
+    return Start(problem, method, factor, seed, STEPS, **settings)
 
 
 def untimed(results):
@@ -54,8 +54,8 @@ def untimed(results):
 
 class TestRuns:
     def test_the_same_start_gives_the_same_result(self):
-        for contender in (LINEAR, Nalr("sgd", horizon=False, averaged=True)):
-            first, again = (run(start(contender)) for _ in range(2))
+        for method in (LINEAR, Nalr("sgd", horizon=False, averaged=True)):
+            first, again = (run(start(method)) for _ in range(2))
             assert first._replace(seconds=0.0) == again._replace(seconds=0.0)
 
     def test_a_run_that_blows_up_is_a_result(self):
@@ -94,9 +94,7 @@ class TestPlan:
 
     def test_schedules_alone_are_not_shown_the_offset(self):
         shown = {
-            each.contender.name
-            for each in plan([EASY], list(METHODS.values()), [0], offset=5.0)
-            if each.offset
+            each.method.name for each in plan([EASY], list(METHODS.values()), [0], offset=5.0) if each.offset
         }
         blind = {name for name, each in METHODS.items() if isinstance(each, Scheduled)}
         assert shown == set(METHODS) - blind
@@ -179,10 +177,10 @@ class TestFingerprint:
             ("policies/noise_adaptive.py", {"ours"}),
             ("kernels/path.py", {"ours"}),
             ("averages.py", {"ours"}),
-            ("bench/race/contenders/ours.py", {"ours"}),
-            ("bench/race/contenders/movers.py", {"ours", "schedules"}),
+            ("bench/race/methods/ours.py", {"ours"}),
+            ("bench/race/methods/movers.py", {"ours", "schedules"}),
             ("bench/race/catalog.py", set()),
-            ("bench/race/contenders/roster.py", set()),
+            ("bench/race/methods/roster.py", set()),
         ],
     )
     def test_those_notice_who_depend_on_it(self, edit, file, who):
@@ -221,7 +219,7 @@ class TestCommand:
             found["command"]
             == "nalr race --problem quadratic-easy,one-row --method 'nalr sgd' --seeds 2 --steps 60"
         )
-        assert {s["contender"] for s in found["standings"]} == {"nalr sgd", "sgd linear", "sgd constant"}
+        assert {s["method"] for s in found["standings"]} == {"nalr sgd", "sgd linear", "sgd constant"}
         assert all(picture.stat().st_size for picture in pictures)
         written = (tmp_path / "race.md").read_text(encoding="utf-8")
         assert found["command"] in written and str(tmp_path) not in written

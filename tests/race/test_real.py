@@ -8,16 +8,6 @@ from importlib.util import find_spec
 
 import pytest
 import torch
-from torch.nn.functional import cross_entropy
-
-from nalr.cli import main
-from nalr_bench.parallel import Workers
-from nalr_bench.race.engine.fingerprint import fingerprint
-from nalr_bench.race.engine.race import RunFailed
-from nalr_bench.race.methods import roster as methods
-from nalr_bench.race.methods.ours import Nalr
-from nalr_bench.race.methods.roster import missing
-from nalr_bench.race.methods.schedules import Scheduled
 from nalr_bench.real import roster, store
 from nalr_bench.real.convolutions import ConvNet
 from nalr_bench.real.letters import text
@@ -29,6 +19,16 @@ from nalr_bench.real.score import Scores
 from nalr_bench.real.store import Store
 from nalr_bench.real.transformer import CharTransformer
 from nalr_bench.real.verdict import verdicts
+from torch.nn.functional import cross_entropy
+
+from nalr.cli import main
+from nalr_bench.parallel import Workers
+from nalr_bench.race.engine.fingerprint import fingerprint
+from nalr_bench.race.engine.race import RunFailed
+from nalr_bench.race.methods import roster as methods
+from nalr_bench.race.methods.ours import Nalr
+from nalr_bench.race.methods.roster import missing
+from nalr_bench.race.methods.schedules import Scheduled
 
 LETTERS = CharTransformer(width=8, context=8, heads=2, layers=1, batch_size=4)
 DIGITS = ConvNet(channels=2, batch_size=8)
