@@ -26,6 +26,7 @@ from nalr_bench.race.methods.roster import METHODS
 from nalr_bench.race.methods.schedules import Scheduled
 from nalr_bench.race.problems import entry
 from nalr_bench.race.problems.catalog import ENTRIES
+from nalr_bench.race.tasks.catalog import TASKS
 
 EASY, ROUGH = ENTRIES["quadratic-easy"], ENTRIES["rugged-2d-noise-3"]
 LINEAR = Scheduled("sgd", "linear")
@@ -84,9 +85,9 @@ class TestRuns:
 class TestPlan:
     def test_counts(self):
         everyone = [*SCORED, EXTREME]
-        assert factors(Nalr("sgd")) == tuple(everyone)
-        assert set(factors(LINEAR)) == {*everyone, *TUNED}
-        (none,) = factors(METHODS["dog"])
+        assert factors(Nalr("sgd"), EASY) == tuple(everyone)
+        assert set(factors(LINEAR, EASY)) == {*everyone, *TUNED}
+        (none,) = factors(METHODS["dog"], EASY)
         assert math.isnan(none)
         starts = plan([EASY, ROUGH], [LINEAR, Nalr("sgd"), METHODS["dog"]], range(3))
         assert len(starts) == 2 * 3 * (len({*everyone, *TUNED}) + len(everyone) + 1)
@@ -155,7 +156,9 @@ class TestFingerprint:
                     fingerprint.Path,
                     "read_bytes",
                     lambda path: (
-                        change(read_bytes(path)) if path == fingerprint.PACKAGE / file else read_bytes(path)
+                        change(read_bytes(path))
+                        if path == fingerprint.ROOTS[file.split("/")[0]].parent / file
+                        else read_bytes(path)
                     ),
                 )
                 fingerprint._read.cache_clear()
@@ -168,19 +171,19 @@ class TestFingerprint:
     @pytest.mark.parametrize(
         ("file", "who"),
         [
-            ("bench/race/problems/convolutions.py", {"convolutions"}),
-            ("bench/race/problems/network.py", {"convolutions", "transformer"}),
-            ("bench/race/problems/valleys.py", {"valleys"}),
-            ("bench/race/problems/data_sets.py", {"learning"}),
-            ("bench/digits.py", {"learning", "convolutions"}),
-            ("landscapes/noise.py", {"valleys", "learning", "schedules", "ours"}),
-            ("policies/noise_adaptive.py", {"ours"}),
-            ("kernels/path.py", {"ours"}),
-            ("averages.py", {"ours"}),
-            ("bench/race/methods/ours.py", {"ours"}),
-            ("bench/race/methods/movers.py", {"ours", "schedules"}),
-            ("bench/race/catalog.py", set()),
-            ("bench/race/methods/roster.py", set()),
+            ("nalr_bench/race/problems/convolutions.py", {"convolutions"}),
+            ("nalr_bench/race/problems/network.py", {"convolutions", "transformer"}),
+            ("nalr_bench/race/problems/valleys.py", {"valleys"}),
+            ("nalr_bench/race/problems/data_sets.py", {"learning"}),
+            ("nalr_bench/race/problems/digits.py", {"learning", "convolutions"}),
+            ("nalr/landscapes/noise.py", {"valleys", "learning", "schedules", "ours"}),
+            ("nalr/policies/noise_adaptive/policy.py", {"ours"}),
+            ("nalr/kernels/path.py", {"ours"}),
+            ("nalr/statistics/averages.py", {"ours"}),
+            ("nalr_bench/race/methods/ours.py", {"ours"}),
+            ("nalr_bench/race/methods/movers.py", {"ours", "schedules"}),
+            ("nalr_bench/race/problems/catalog.py", set()),
+            ("nalr_bench/race/methods/roster.py", set()),
         ],
     )
     def test_those_notice_who_depend_on_it(self, edit, file, who):
@@ -193,7 +196,7 @@ class TestFingerprint:
 
     def test_comments_and_docstrings_do_not_count(self, edit):
         text = b'"""Other words."""\n# and a comment\n'
-        file, module = "bench/race/problems/rugged.py", f"{self.PROBLEMS}.rugged"
+        file, module = "nalr_bench/race/problems/rugged.py", f"{self.PROBLEMS}.rugged"
         assert edit(file, lambda source: text + source.split(b"\n", 1)[1], [module]) == set()
 
 
@@ -252,7 +255,7 @@ class TestCommand:
             ),
             (["--method", "nalr sdg"], "'nalr sdg' is not a method: did you mean 'nalr sgd'"),
             (["--optimizer", "adam"], "'adam' is not an optimizer: did you mean 'adamw'"),
-            (["--group", "keptapart"], "'keptapart' is not a group: did you mean 'held-out'"),
+            (["--group", "heldout"], "'heldout' is not a group: did you mean 'held-out'"),
             (["--problem", "%%"], "nalr race --list names all"),
             (["--seeds", "0"], "must be a whole number of at least 1, got '0'"),
             (["--offset", "nan"], "must be a finite number, got 'nan'"),
@@ -304,10 +307,20 @@ class TestCommand:
         assert main([*SUBSET, "--cache", str(tmp_path / "race.sqlite")]) == 2
         assert "results cannot be kept in" in capsys.readouterr().err
 
+    def test_the_hash_is_of_our_rates_and_of_nothing_else(self, capsys):
+        def hash_of(*words):
+            assert main([*SUBSET, "--hash", "--cache", "none", "--jobs", "1", *words]) == 0
+            return capsys.readouterr().out.strip()
+
+        found = hash_of()
+        assert len(found) == 64 and hash_of() == found == hash_of("--method", "sgd linear,dog")
+        assert json.loads(hash_of("--json"))["hash"] == found
+        assert hash_of("--offset", "1000000") != found and hash_of("--steps", "61") != found
+
     def test_list_names_everything(self, capsys):
         assert main(["race", "--list"]) == 0
         out = capsys.readouterr().out
-        assert all(name in out for name in (*ENTRIES, *METHODS))
+        assert all(name in out for name in (*ENTRIES, *TASKS, *METHODS))
 
     def test_sets_stand_for_their_methods(self):
         names = options.methods("ours,peers,schedules,published")

@@ -66,8 +66,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     out.add_argument(
         "--hash",
         action="store_true",
-        help="run nalr's methods alone and print one SHA-256 of all their rates and losses: the same from two "
-        "versions of the code if the rates are the same to the bit",
+        help="run nalr's methods alone and print one SHA-256 of their rates and losses: the same for two "
+        "versions of the code whose rates are the same to the bit",
     )
     out.add_argument("--report", metavar="FILE", type=document, help="write all tables as Markdown")
     out.add_argument(

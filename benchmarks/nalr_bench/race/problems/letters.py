@@ -55,7 +55,7 @@ def modules() -> tuple[Integers, ...]:
 
 
 def windows(letters: Integers, starts: Integers, context: int) -> tuple[Tensor, Tensor]:
-    """Return the `context` letters from each of `starts` (N,), as (N, context), and the letters after them."""
+    """Return `context` letters from each of `starts` (N,), as (N, context), and the letters after each."""
     import torch
 
     found = torch.from_numpy(letters[starts[:, None] + np.arange(context + 1)])

@@ -19,8 +19,8 @@ from nalr_bench.race.scoring.tuned import Tuned
 HEADINGS = (*GROUPS, "÷ constant", "worst cell", "diverged", f"at b = {EXTREME:g}", "escape", "steps")
 LEGEND = (
     "Tuning, held-out: final loss over that of the hand-tuned linear decay, geometric mean over the "
-    f"problems of that group, seeds, and {numbers.FACTORS}; [95 % interval over seeds]. The other columns are "
-    "over all problems. ÷ constant: the same against the hand-tuned constant rate. "
+    f"problems of that group, seeds, and {numbers.FACTORS}; [95 % interval over seeds]. The other columns "
+    "are over all problems. ÷ constant: the same against the hand-tuned constant rate. "
     f"At b = {EXTREME:g}: share that diverged there. Escape: share that left the wrong minima. "
     f"Steps: median to {REACHED:g} times the tuned loss."
 )
@@ -66,7 +66,7 @@ class Report:
 
 
 def render(report: Report) -> str:
-    """Return the report as text: a table for each optimizer, and the references whose sweep was too narrow."""
+    """Return the report as text: a table for each optimizer, and where a sweep was too narrow."""
     parts = [text.aligned(rows) for rows in _tables(report)]
     if parts:
         parts.append(text.wrapped(LEGEND))
