@@ -7,6 +7,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 DOCS = sorted(page for page in (ROOT / "docs").rglob("*.md"))
+REPORTS = {*(ROOT / "docs" / "reports").glob("*.md"), ROOT / "docs" / "demo.md"}
+"""Pages that commands write."""
+
 EXAMPLE = re.compile(r"```python\n(.*?)```\n+(?:```text\n(.*?)```)?", flags=re.DOTALL)
 
 
@@ -38,3 +41,15 @@ def prose(page: str) -> str:
     """Return a page without code, comments and the targets of links."""
     page = re.sub(r"```.*?```|<!--.*?-->|`[^`]*`", " ", page, flags=re.DOTALL)
     return re.sub(r"\]\([^)]*\)", "]", page)
+
+
+def numbers(text: str) -> list[str]:
+    """Return the numbers of a text, without signs and per cent signs."""
+    return re.findall(r"(?<![\w.])((?:\d[\d,]*)?\.?\d+(?:e[-+]?\d+)?)%?(?!\w)", text)
+
+
+def strangers(section: str, folder: Path) -> list[str]:
+    """Return the numbers in the prose and tables of a section that no report it links to contains."""
+    reports = {(folder / link).resolve() for link in links(section)} & REPORTS
+    known = {number for page in reports for number in numbers(page.read_text(encoding="utf-8"))}
+    return [number for number in numbers(prose(section)) if number not in known]

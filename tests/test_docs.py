@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from tests.helpers import run_python
-from tests.pages import DOCS, EXAMPLE, ROOT, links
+from tests.pages import DOCS, EXAMPLE, ROOT, links, strangers
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS]
 EXAMPLES = [
@@ -38,6 +38,22 @@ def test_every_local_link_leads_to_a_file():
         if not (page.parent / link).exists()
     ]
     assert broken == []
+
+
+@pytest.mark.parametrize(
+    ("page", "title"), [("theory", "Checked against"), ("policy", "The value of each part")]
+)
+def test_numbers_taken_from_a_report_are_still_there(page, title):
+    sections = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8").split("\n## ")
+    (section,) = (text for text in sections if text.startswith(title))
+    assert strangers(section, ROOT / "docs") == []
+
+
+def test_the_guide_names_every_reason():
+    from nalr.policies import Reason
+
+    guide = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
+    assert [reason.value for reason in Reason if f"`{reason.value}`" not in guide] == []
 
 
 def resolved(path: str) -> object:
