@@ -48,7 +48,7 @@ def numbers(text: str) -> list[str]:
     return re.findall(r"(?<![\w.])((?:\d[\d,]*)?\.?\d+(?:e[-+]?\d+)?)%?(?!\w)", text)
 
 
-def strangers(section: str, folder: Path) -> list[str]:
+def unsourced_numbers(section: str, folder: Path) -> list[str]:
     """Return the numbers in the prose and tables of a section that no report it links to contains."""
     reports = {(folder / link).resolve() for link in links(section)} & REPORTS
     known = {number for page in reports for number in numbers(page.read_text(encoding="utf-8"))}

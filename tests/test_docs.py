@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from tests.helpers import run_python
-from tests.pages import DOCS, EXAMPLE, ROOT, links, strangers
+from tests.pages import DOCS, EXAMPLE, ROOT, links, unsourced_numbers
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS]
 EXAMPLES = [
@@ -46,7 +46,7 @@ def test_every_local_link_leads_to_a_file():
 def test_numbers_taken_from_a_report_are_still_there(page, title):
     sections = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8").split("\n## ")
     (section,) = (text for text in sections if text.startswith(title))
-    assert strangers(section, ROOT / "docs") == []
+    assert unsourced_numbers(section, ROOT / "docs") == []
 
 
 def test_the_guide_names_every_reason():

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.pages import ROOT, cells, rows_of, strangers, tables
+from tests.pages import ROOT, cells, rows_of, tables, unsourced_numbers
 
 PATH = ROOT / "README.md"
 README = PATH.read_text(encoding="utf-8")
@@ -54,12 +54,14 @@ def test_the_race_table_has_the_best_other_method():
 def test_every_number_comes_from_a_report_that_its_section_links(section):
     python = re.search(r'requires-python = ">=(.*)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert python is not None
-    assert set(strangers(section, ROOT)) <= {python[1]}
+    assert set(unsourced_numbers(section, ROOT)) <= {python[1]}
 
 
 def test_a_number_without_a_report_is_found():
-    assert strangers("See [race](docs/reports/race.md): 33 problems, 34.5 times, −1.67.", ROOT) == ["34.5"]
-    assert strangers("A page without reports, [start](docs/start.md): 33 problems.", ROOT) == ["33"]
+    assert unsourced_numbers("See [race](docs/reports/race.md): 33 problems, 34.5 times, −1.67.", ROOT) == [
+        "34.5"
+    ]
+    assert unsourced_numbers("A page without reports, [start](docs/start.md): 33 problems.", ROOT) == ["33"]
 
 
 @pytest.mark.parametrize("name", ["LossSmoother", "NoiseEstimator", "NoiseAdaptiveLR"])

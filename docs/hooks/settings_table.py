@@ -11,7 +11,6 @@ from typing import Any
 
 MARKER = "<!-- table of constants -->"
 PACKAGE = Path(__file__).parents[2] / "nalr" / "policies" / "noise_adaptive"
-LEAD = "\N{HORIZONTAL ELLIPSIS} "
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -64,5 +63,4 @@ def _meaning(node: ast.AST) -> str:
     """Return the string that documents the field above it, on one line."""
     if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
         return ""
-    text = " ".join(str(node.value.value).split()).replace("|", "\\|")
-    return text
+    return " ".join(str(node.value.value).split()).replace("|", "\\|")
