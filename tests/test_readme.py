@@ -1,4 +1,4 @@
-"""The README is short, its examples run, and its numbers are those of the reports."""
+"""The README is short, and its numbers are those of the reports."""
 
 from __future__ import annotations
 
