@@ -13,10 +13,10 @@ from scipy.optimize import linprog, minimize
 from nalr_bench.race.problems import data_sets
 from nalr_bench.race.problems.catalog import ENTRIES
 from nalr_bench.race.problems.changing import batch_size_change, drift, jump, noisier
-from nalr_bench.race.problems.data_sets import Passes
 from nalr_bench.race.problems.entry import GROUPS, HELD_OUT, TUNING
 from nalr_bench.race.problems.factorization import factorization
 from nalr_bench.race.problems.learning import words
+from nalr_bench.race.problems.passes import Passes
 from nalr_bench.race.problems.quadratics import easy, negative_loss
 from nalr_bench.race.problems.rugged import rugged
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from numpy.typing import NDArray
 
-from nalr_bench.race.problems.data_sets import Passes
 from nalr_bench.race.problems.digits import CLASSES, load_digits
+from nalr_bench.race.problems.passes import Passes
 from nalr_bench.race.tasks.task import Samples, Task
 
 if TYPE_CHECKING:
