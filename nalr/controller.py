@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from nalr import _checks
+from nalr import _checks, _state
 from nalr.arrays.gradients import as_rows, as_vector
 from nalr.loss.smoother import LossSmoother
 from nalr.moments.path import DTYPES, Path
@@ -452,7 +452,7 @@ class NoiseAdaptiveLR:
         ValueError
             If the state was saved under other settings; nothing is changed then.
         """
-        _checks.saved_by(self, state)
+        _state.saved_by(self, state)
         self.estimator.load_state_dict(state["estimator"])
         step, lr, applied_lr, skipped, nonfinite, band = state["state"]
         self._state = _State(step, lr, applied_lr, skipped, nonfinite, tuple(band))

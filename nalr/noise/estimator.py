@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nalr import _checks
+from nalr import _checks, _state
 from nalr._checks import NoiseWarning
 from nalr.arrays import passes as batch
 from nalr.arrays.gradients import Gradients, as_rows, as_vector
@@ -572,7 +572,7 @@ class NoiseEstimator:
         ValueError
             If the state was saved under other settings; nothing is changed then.
         """
-        _checks.saved_by(self, state)
+        _state.saved_by(self, state)
         if set(state) != set(self.state_dict()):
             raise ValueError(f"`state` must have been saved by this version of nalr, got {sorted(state)}.")
         self._state = _Scalars(**state["scalars"])
