@@ -170,7 +170,7 @@ class NoiseAdaptiveLR:
         NoiseAdaptiveLR
             This object. `get_adapted_lr(None, loss)` then ends the step.
         """
-        vector = as_vector("row", row, self._rows.dimension or self.estimator.dimension)
+        vector = as_vector("row", row, self._rows.mean.size or self.estimator.dimension)
         self._rows.add(vector, _checks.positive("weight", weight))
         return self
 
@@ -202,7 +202,7 @@ class NoiseAdaptiveLR:
         TypeError, ValueError
             Where shapes or types do not fit; nothing is changed then.
         """
-        dimension = self._rows.dimension or self.estimator.dimension
+        dimension = self._rows.mean.size or self.estimator.dimension
         if gradients_batch is not None:
             rows = as_rows("gradients_batch", gradients_batch, dimension)
             dimension = rows.dimension
