@@ -277,7 +277,7 @@ class NoiseEstimator:
         return self._stream.values()[0]
 
     def reading(self) -> NoiseReading:
-        """Return what the steps so far say: numbers, intervals, and what they are worth.
+        """Return the estimates of the steps so far, with intervals and a status.
 
         Examples
         --------

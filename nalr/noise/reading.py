@@ -1,4 +1,4 @@
-"""The reading of the noise estimator: numbers, intervals, and what they are worth."""
+"""The reading of the noise estimator: numbers, intervals and status."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from nalr.statistics.long_run import FEWEST_BLOCKS
 
 
 class NoiseStatus(str, Enum):
-    """What a reading is worth; the value is the sentence to show."""
+    """How far a reading can be trusted; the value is the sentence to show."""
 
     OK = "ok"
     NO_DATA = "no gradients seen yet"
-    ONE_ROW = "one row and no step before it: the noise cannot be told from the signal yet"
+    ONE_ROW = "one row and no step before it: the noise cannot be separated from the signal yet"
     FEW = f"too few steps for intervals: they come from 4 rows or more, or after {FEWEST_BLOCKS} steps"
     NO_SIGNAL = "the signal is not distinguishable from zero: the gradient noise scale is a lower bound"
     SKIPPED = "the latest step held values that were not finite and was skipped"
@@ -62,7 +62,7 @@ class NoiseReading:
         "steps, curvature removed": the same with `hessian_step`, unbiased where H is constant along the
         step. "none": nothing yet.
     status : NoiseStatus
-        What the numbers are worth, as a readable sentence.
+        How far the numbers can be trusted, as a readable sentence.
     groups : mapping of str to NoiseReading
         The same for each group of coordinates asked for.
     """

@@ -144,7 +144,7 @@ class Stream:
         return self.averages.after(latest.signal, latest.variance)
 
     def reading(self, dimension: int, confidence: float) -> NoiseReading:
-        """Return what the steps so far say; nothing changes, so that the latest stays open to `merge`."""
+        """Return the estimates of the steps so far; the latest step stays open to `merge`."""
         latest = self._latest()
         averages, covariance = self._ended(latest)
         groups = {
