@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
 import nalr
 from nalr.cli import _HOMES, main
 from nalr_bench.cli import HOMES
+from tests.helpers import run_python
 
 homes = {**HOMES, **_HOMES}
 
 
 def nalr_command(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "nalr", *arguments], capture_output=True, text=True, timeout=60, check=False
-    )
+    return run_python("-m", "nalr", *arguments)
 
 
 def test_version_is_printed():
@@ -85,9 +81,7 @@ def test_a_start_loads_nothing_heavy():
         "heavy = {'numpy', 'numba', 'matplotlib', 'sklearn', 'torch', 'tqdm'} & set(sys.modules)\n"
         "sys.exit(f'loaded {heavy}' if heavy else 0)\n"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
-    )
+    result = run_python("-c", code)
     assert result.returncode == 0, result.stderr
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.helpers import run_python
 
 TOP = Path(__file__).parent.parent
 ROOTS = {"nalr": TOP / "nalr", "nalr_bench": TOP / "benchmarks" / "nalr_bench"}
@@ -130,8 +130,8 @@ HEAVY = ("numba", "torch", "matplotlib", "scipy", "sklearn")
 )
 def test_importing_loads_nothing_heavy(statement):
     script = f"{statement}\nimport sys\nprint([m for m in {HEAVY!r} if m in sys.modules])"
-    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "[]"
+    result = run_python("-c", script)
+    assert (result.stdout.strip(), result.stderr) == ("[]", "")
 
 
 def test_every_public_name_can_be_had_and_unknown_ones_are_refused():
