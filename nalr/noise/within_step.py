@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import astuple, dataclass
 from typing import NamedTuple
 
 from nalr.statistics.long_run import Covariance
 
 PRIOR = 2.0
-"""Standard errors of pure noise that count as a signal which lies as the noise does, when it is told how
-much the variance of |G|² grows with |G|². From 1 to 3 makes no difference of a per cent in coverage."""
+"""Weight of the assumption that G lies as the noise does, in standard errors of |G|² of pure noise, in the
+growth of the variance of |G|² with |G|². From 1 to 3 makes no difference of a per cent in coverage."""
 
 
 class Within(NamedTuple):
@@ -54,8 +53,7 @@ class Within(NamedTuple):
         )
 
 
-@dataclass(slots=True)
-class WithinSums:
+class WithinSums(NamedTuple):
     """Σ decay^(2 age) of the errors of every step, as those of a decayed average need them."""
 
     rows: float = 0.0
@@ -65,29 +63,27 @@ class WithinSums:
     variance: float = 0.0
     rows_freedom: float = 0.0  # these two are plain sums
     pairs_freedom: float = 0.0
-    count: int = 0  # steps that brought something
 
-    def add(self, decay: float, within: Within | None) -> None:
-        """Take in a step, which ages the others; None if it brought nothing."""
+    def added(self, decay: float, new: Within | None) -> WithinSums | None:
+        """Return the sums with one more step, which ages the others; None where its errors are not known."""
+        if new is None:
+            return None
         square = decay * decay
-        new = within or Within(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-        self.rows = square * self.rows + new.rows
-        self.pairs = square * self.pairs + new.pairs
-        self.per_signal = square * self.per_signal + new.per_signal
-        self.both = square * self.both + new.both
-        self.variance = square * self.variance + new.variance
-        self.rows_freedom += new.rows_freedom
-        self.pairs_freedom += new.pairs_freedom
-        self.count += within is not None
+        return WithinSums(
+            square * self.rows + new.rows,
+            square * self.pairs + new.pairs,
+            square * self.per_signal + new.per_signal,
+            square * self.both + new.both,
+            square * self.variance + new.variance,
+            self.rows_freedom + new.rows_freedom,
+            self.pairs_freedom + new.pairs_freedom,
+        )
 
-    def merge(self, other: WithinSums) -> None:
-        """Add what others saw of the same steps."""
-        count = max(self.count, other.count)
-        pairs = zip(astuple(self), astuple(other), strict=True)
-        mine = WithinSums(*(a + b for a, b in pairs))
-        for name in self.__slots__:
-            setattr(self, name, getattr(mine, name))
-        self.count = count
+    def merged(self, other: WithinSums | None) -> WithinSums | None:
+        """Return the sums of both, which saw different rows of the same steps; None where the other is."""
+        if other is None:
+            return None
+        return WithinSums(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
     def covariance(self, signal: float, weight: float) -> Covariance:
         """Return that of averages whose weights add up to `weight`, the first of which is `signal`.
