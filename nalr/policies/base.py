@@ -53,7 +53,7 @@ class Reason(str, Enum):
         return reason
 
     def __str__(self) -> str:
-        return self.value
+        return str(self.value)
 
 
 class Evidence(NamedTuple):
