@@ -52,8 +52,9 @@ class NoiseAdaptiveLR(Watched, LRScheduler):
         blow-up.
     rollback_device : device, optional
         Where the copy is kept; beside the parameters by default.
-    min_lr, max_lr, alpha, cooldown, estimator, smoother, policy
-        As in `nalr.NoiseAdaptiveLR`, in units of the first group's rate.
+    **settings
+        `min_lr`, `max_lr`, `alpha`, `cooldown`, `estimator`, `smoother` and `policy` as in
+        `nalr.NoiseAdaptiveLR`, in units of the first group's rate.
 
     Raises
     ------
