@@ -19,7 +19,7 @@ from nalr.noise.estimator import NoiseEstimator
 from nalr.noise.reading import NoiseReading
 from nalr.policies.base import Decision, Evidence, Policy, Reason
 from nalr.policies.noise_adaptive.policy import NoiseAdaptive
-from nalr.reporting.history import History
+from nalr.reporting.history import Entry, History
 
 RANGE = 1e8
 """Default bounds: base_lr / 10⁸ to base_lr · 10⁸. Wide on purpose: the base rate may be wrong by powers of
@@ -362,18 +362,20 @@ class NoiseAdaptiveLR:
         curvature = decision.evidence.get("curvature", math.nan)
         ratio, fraction = self._shares(variance, batch_size)
         self.history.append(
-            step,
-            loss,
-            smoothed,
-            decision.lr,
-            decision.reason.value,
-            scale,
-            low,
-            high,
-            curvature,
-            ratio,
-            fraction,
-            batch_size,
+            Entry(
+                step,
+                loss,
+                smoothed,
+                decision.lr,
+                decision.reason.value,
+                noise_scale=scale,
+                noise_scale_low=low,
+                noise_scale_high=high,
+                curvature=curvature,
+                gradient_noise_scale=ratio,
+                signal_fraction=fraction,
+                batch_size=batch_size,
+            )
         )
 
     def _shares(self, variance: float, batch_size: float) -> tuple[float, float]:

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from nalr.reporting.loss import final_slope, loss_course
 from nalr.reporting.noise import batch_advice, noise_course
-from nalr.reporting.phases import phases_of
+from nalr.reporting.rate import phases_of, rate_course
 from nalr.reporting.record import Report
 from nalr.reporting.remarks import remarks_on
 from nalr.reporting.run import read_run
-from nalr.reporting.slope import final_slope
-from nalr.reporting.summary import loss_course, rate_course
 
 
 def report(history: Any) -> Report:

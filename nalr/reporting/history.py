@@ -6,27 +6,33 @@ import csv
 import math
 from collections.abc import Iterable, Mapping
 from os import PathLike
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nalr import _checks
 
-NUMBERS = (
-    "step",
-    "loss",
-    "smoothed_loss",
-    "lr",
-    "noise_scale",
-    "noise_scale_low",
-    "noise_scale_high",
-    "curvature",
-    "gradient_noise_scale",
-    "signal_fraction",
-    "batch_size",
-)
-COLUMNS = (*NUMBERS, "reason")
+
+class Entry(NamedTuple):
+    """One step in the record; nan is what was not measured. The fields are the columns of a `History`."""
+
+    step: int
+    loss: float
+    smoothed_loss: float
+    lr: float
+    reason: str
+    noise_scale: float = math.nan
+    noise_scale_low: float = math.nan
+    noise_scale_high: float = math.nan
+    curvature: float = math.nan
+    gradient_noise_scale: float = math.nan
+    signal_fraction: float = math.nan
+    batch_size: float = math.nan
+
+
+COLUMNS = Entry._fields
+NUMBERS = tuple(name for name in COLUMNS if name != "reason")
 REQUIRED = ("step", "loss", "lr")
 """What columns must have to be those of a run."""
 
@@ -55,7 +61,7 @@ class History:
     --------
     >>> history = History(capacity=16)
     >>> for step in range(100):
-    ...     history.append(step, loss=1.0, smoothed_loss=1.0, lr=0.1, reason="hold")
+    ...     history.append(Entry(step, loss=1.0, smoothed_loss=1.0, lr=0.1, reason="hold"))
     >>> len(history), history.to_dict()["step"][:4]
     (13, [0, 8, 16, 24])
     """
@@ -76,34 +82,18 @@ class History:
     def reset(self) -> None:
         """Forget every entry."""
         self.stride = 1
-        self._entries: list[tuple[Any, ...]] = []  # in the order of `COLUMNS`
+        self._entries: list[Entry] = []
         self._counts: dict[str, int] = {}
 
-    def append(
-        self,
-        step: int,
-        loss: float,
-        smoothed_loss: float,
-        lr: float,
-        reason: str,
-        noise_scale: float = math.nan,
-        noise_scale_low: float = math.nan,
-        noise_scale_high: float = math.nan,
-        curvature: float = math.nan,
-        gradient_noise_scale: float = math.nan,
-        signal_fraction: float = math.nan,
-        batch_size: float = math.nan,
-    ) -> None:
+    def append(self, entry: Entry) -> None:
         """Record a step, if its turn has come; reasons are counted at every step."""
-        self._counts[reason] = self._counts.get(reason, 0) + 1
-        if step % self.stride:
+        self._counts[entry.reason] = self._counts.get(entry.reason, 0) + 1
+        if entry.step % self.stride:
             return
-        noise = (noise_scale, noise_scale_low, noise_scale_high, curvature)
-        batch = (gradient_noise_scale, signal_fraction, batch_size)
-        self._entries.append((step, loss, smoothed_loss, lr, *noise, *batch, reason))
+        self._entries.append(entry)
         if len(self._entries) >= self.capacity:
             self.stride *= 2
-            self._entries = [kept for kept in self._entries if kept[0] % self.stride == 0]
+            self._entries = [kept for kept in self._entries if kept.step % self.stride == 0]
 
     @property
     def reason_counts(self) -> dict[str, int]:
@@ -134,11 +124,9 @@ class History:
         return {"stride": self.stride, "columns": self.to_dict(), "counts": dict(self._counts)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take the state of `state_dict` exactly; a number that an earlier version did not keep is nan."""
+        """Take the state of `state_dict` exactly."""
         columns = state["columns"]
-        missing = [math.nan] * len(columns["step"])
-        numbers = [columns.get(name, missing) for name in NUMBERS]
-        self._entries = list(zip(*numbers, columns["reason"], strict=True))
+        self._entries = [Entry(*row) for row in zip(*(columns[name] for name in COLUMNS), strict=True)]
         self.stride = int(state["stride"])
         self._counts = dict(state["counts"])
 

@@ -58,6 +58,21 @@ class Run:
         return float(self.columns["step"][found[0]]) if found.size else math.nan
 
 
+def ends(values: NDArray[Any]) -> tuple[float, float]:
+    """Return the first and the last finite value; nan where there is none."""
+    finite = values[np.isfinite(values)]
+    return (float(finite[0]), float(finite[-1])) if finite.size else (math.nan, math.nan)
+
+
+def extreme(values: NDArray[Any], steps: NDArray[Any], best: Any) -> tuple[float, float]:
+    """Return the finite value that `best` chooses by its index, and its step; nan where there is none."""
+    known = np.flatnonzero(np.isfinite(values))
+    if not known.size:
+        return math.nan, math.nan
+    index = known[best(values[known])]
+    return float(values[index]), float(steps[index])
+
+
 def read_run(source: Any) -> Run:
     """Return the run of a controller, a history, a mapping of columns, or a CSV file."""
     if isinstance(source, (str, PathLike)):
@@ -65,8 +80,7 @@ def read_run(source: Any) -> Run:
     if not hasattr(source, "history"):
         return _of_columns(source, "`history`")
     run = _of_columns(source.history, "`history.history`")
-    # The torch forms keep the controller, and with it the settings, in their engine.
-    controller = getattr(getattr(source, "engine", None), "adaptive", source)
+    controller = getattr(source, "controller", source)  # the forms of `nalr.torch` have one
     return Run(
         run.columns,
         run.steps,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import nalr
-from nalr.reporting.history import History
+from nalr.reporting.history import Entry, History
 from nalr.reporting.remarks import RULES
 from tests.reporting.test_report import trained
 
@@ -29,16 +29,19 @@ def told(reason=(), lr=None, loss=None, fractions=None, **settings):
     shares = np.full(STEPS, 0.5) if fractions is None else fractions
     history = History()
     for step in range(STEPS):
+        share = shares[step]
         history.append(
-            step,
-            losses[step],
-            losses[step],
-            rates[step],
-            reasons.get(step, "hold"),
-            noise_scale=1.0,
-            gradient_noise_scale=16.0 * (1.0 / shares[step] - 1.0) if shares[step] > 0.0 else math.nan,
-            signal_fraction=shares[step],
-            batch_size=16.0,
+            Entry(
+                step,
+                losses[step],
+                losses[step],
+                rates[step],
+                reasons.get(step, "hold"),
+                noise_scale=1.0,
+                gradient_noise_scale=16.0 * (1.0 / share - 1.0) if share > 0.0 else math.nan,
+                signal_fraction=share,
+                batch_size=16.0,
+            )
         )
     known = {"base_lr": 0.1, "min_lr": 1e-9, "max_lr": 1e7, "total_steps": STEPS} | settings
     return nalr.report(SimpleNamespace(history=history, **known))

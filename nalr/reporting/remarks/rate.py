@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from nalr.reporting.phases import RISES
+from nalr.reporting.rate import RISES
 from nalr.reporting.record import Remark, Report
 from nalr.reporting.run import Run
 from nalr.reporting.words import at_step, factor, number, percent, step

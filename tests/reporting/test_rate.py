@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import nalr
-from nalr.reporting.phases import MOST_PHASES, NOTABLE
+from nalr.reporting.rate import MOST_PHASES, NOTABLE
 
 
 def columns(lr, reason):
