@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nalr import _checks
+from nalr import _checks, _state
 from nalr.arrays import passes as batch
 from nalr.arrays.gradients import Gradients, as_rows, as_vector
 from nalr.curvature.directional_reading import DirectionalReading, DirectionalStatus, make_reading
@@ -289,7 +289,7 @@ class DirectionalCurvature:
         ValueError
             If the state was saved under other settings; nothing is changed then.
         """
-        _checks.saved_by(self, state)
+        _state.saved_by(self, state)
         trouble = state["scalars"]["trouble"]
         scalars = {**state["scalars"], "trouble": None if trouble is None else DirectionalStatus[trouble]}
         self._state = _Scalars(**scalars)
