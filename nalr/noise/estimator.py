@@ -275,6 +275,11 @@ class NoiseEstimator:
         return columns
 
     @property
+    def averages(self) -> tuple[float, float]:
+        """`signal` and `total_variance`, which are made together."""
+        return self._stream.values()
+
+    @property
     def total_variance(self) -> float:
         """The averaged tr Σ of the steps that have ended, without an interval: a few flops; nan at first."""
         return self._stream.values()[1]

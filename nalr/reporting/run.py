@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nalr.reporting.history import NUMBERS, REQUIRED, read_columns
+from nalr.reporting.columns import REQUIRED, read_columns
+from nalr.reporting.history import NUMBERS
 
 Array = NDArray[np.float64]
 OPTIONAL = tuple(name for name in NUMBERS if name not in REQUIRED)

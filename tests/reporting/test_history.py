@@ -5,7 +5,8 @@ import csv
 import numpy as np
 import pytest
 
-from nalr.reporting.history import COLUMNS, NUMBERS, REQUIRED, Entry, History, read_columns
+from nalr.reporting.columns import REQUIRED, read_columns
+from nalr.reporting.history import COLUMNS, NUMBERS, Entry, History
 
 
 def entry(step):
