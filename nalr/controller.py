@@ -41,7 +41,7 @@ class _State:
 
     step: int = 0  # calls so far
     lr: float = math.nan  # the answer to the last of them
-    applied_lr: float = 0.0  # the rate of the step that led to the next call; 0 where none can be told
+    applied_lr: float = 0.0  # the rate of the step that led to the next call; 0 where it is not known
     skipped: int = 0  # calls in a row that were not finite
     nonfinite: int = 0  # values that were not finite, losses among them
 
@@ -61,7 +61,7 @@ class NoiseAdaptiveLR:
         Bounds of the rate, positive; base_lr/10⁸ and base_lr·10⁸ by default.
     total_steps : int, optional
         The number of steps, if known: the rate then falls to zero there, the sooner the less is left to
-        descend. Without it, the rate answers for its noise floor as it goes.
+        descend. Without it, the rate falls as the noise floor requires.
     alpha : float
         Memory of the smoothed loss in the history, in [0, 1). The policy keeps its own.
     cooldown : int

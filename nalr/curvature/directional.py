@@ -14,13 +14,11 @@ from nalr import _checks, _state
 from nalr.arrays import passes as batch
 from nalr.arrays.gradients import Gradients, as_rows, as_vector
 from nalr.curvature.directional_reading import DirectionalReading, DirectionalStatus, make_reading
+from nalr.moments.plain_step import TOLERANCE
 from nalr.moments.record import Moments, checked_weights
 from nalr.statistics.averages import DecayedAverages
 
 Vector = NDArray[np.float64]
-
-PLAIN = 1e-3
-"""A step is plain SGD when |step|² is (η|ḡ|)² to this share."""
 
 
 @dataclass(slots=True)
@@ -200,7 +198,7 @@ class DirectionalCurvature:
             return self
         s.trouble = None
         if not math.isnan(moments.step_product) and not math.isnan(s.slope):
-            foreign = abs(moments.step_squared_norm - s.squared_length) > PLAIN * s.squared_length
+            foreign = abs(moments.step_squared_norm - s.squared_length) > TOLERANCE * s.squared_length
             if foreign:
                 s.trouble = DirectionalStatus.FOREIGN
             else:

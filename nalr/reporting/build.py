@@ -23,13 +23,13 @@ def report(history: Any) -> Report:
     history : NoiseAdaptiveLR, History, mapping of columns, or path
         A controller or either form of `nalr.torch`; its history; the columns of one, as `to_dict` or
         `to_numpy` give them (`step`, `loss` and `lr` at least); or a file of `History.to_csv`. A controller
-        tells most, as it also knows its bounds and its horizon.
+        gives most, as it also has its bounds and its horizon.
 
     Returns
     -------
     Report
         Frozen: `str(report)` is a page to read, `to_dict()` is what JSON takes. Remarks are made only where
-        the numbers carry them; the thresholds, with their reasons, stand in `nalr.reporting.remarks`.
+        the numbers carry them; the thresholds, with their reasons, are in `nalr.reporting.remarks`.
 
     Raises
     ------

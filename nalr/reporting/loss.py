@@ -15,7 +15,7 @@ from nalr.reporting.run import Run, ends, extreme
 from nalr.reporting.words import at_step, number, section, step
 
 TAIL = 0.25
-"""Share of the recorded losses that the last line goes through: more would tell of the past."""
+"""Share of the recorded losses that the last line goes through: more would describe the past."""
 
 LEVEL = 100.0
 """Memory of that line in multiples of its length: all of its losses count alike, to within 1 %."""
@@ -23,7 +23,7 @@ LEVEL = 100.0
 
 @dataclass(frozen=True, slots=True)
 class LossCourse:
-    """Where the smoothed loss began, ended and was lowest, and at which step; nan where nothing tells."""
+    """Where the smoothed loss began, ended and was lowest, and at which step; nan where nothing is known."""
 
     first: float
     last: float

@@ -21,10 +21,10 @@ NOTABLE = math.log(1.25)
 """Change of log η below which the rate was held: a quarter more or less hardly shows in a run's loss."""
 
 MOST_PHASES = 8
-"""More lines than one reads; above it the course is told more coarsely."""
+"""More lines than one reads; above it the lines are fitted more coarsely."""
 
 SHORT = 0.02
-"""Share of the run below which a pause between two moves is not told."""
+"""Share of the run below which a pause between two moves is left out."""
 
 MOST_POINTS = 4096
 """Rates that the lines are fitted to, evenly taken from longer records: cuts last, so none is missed."""
@@ -39,7 +39,7 @@ PASSIVE = [reason.value for reason in (Reason.HOLD, Reason.RAMP, Reason.GROW, Re
 
 @dataclass(frozen=True, slots=True)
 class RateCourse:
-    """Where the learning rate began, ended and was highest, and at which step; nan where nothing tells."""
+    """Where the learning rate began, ended and was highest, and at which step; nan where nothing is known."""
 
     start: float
     end: float

@@ -40,7 +40,7 @@ class Report:
     slope : Slope
         Where the loss was going at the end.
     base_lr : float
-        The rate that the run was given; nan where the source does not tell: a record alone does not.
+        The rate that the run was given; nan where the source does not have it, as a record alone.
     rate : RateCourse
         Start, end, peak, and the step of the peak.
     phases : tuple of Phase

@@ -34,11 +34,11 @@ class Run:
         How often each reason decided, most frequent first: over all steps if a history counted them, over
         the recorded ones otherwise.
     base_lr, min_lr, max_lr : float
-        nan where the source does not tell.
+        nan where the source does not have them.
     total_steps : int or None
         The horizon, if one was given.
-    told : bool
-        Whether the source would tell a horizon: a record alone does not.
+    knows_horizon : bool
+        Whether the source would have a horizon if one was given: a record alone does not.
     """
 
     columns: dict[str, NDArray[Any]]
@@ -48,7 +48,7 @@ class Run:
     min_lr: float = math.nan
     max_lr: float = math.nan
     total_steps: int | None = None
-    told: bool = False
+    knows_horizon: bool = False
 
     def __len__(self) -> int:
         return len(self.columns["step"])

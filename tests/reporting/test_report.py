@@ -89,7 +89,7 @@ def test_a_torch_run_is_told_with_its_base_rate_and_horizon():
         optimizer.step()
         scheduler.step(loss)
     run, report = read_run(scheduler), nalr.report(scheduler)
-    assert (run.base_lr, run.total_steps, run.told) == (pytest.approx(1e-4), 200, True)
+    assert (run.base_lr, run.total_steps, run.knows_horizon) == (pytest.approx(1e-4), 200, True)
     assert report.steps == len(scheduler.history) and report.noise.batch_size == 1.0
     assert {"ramped", "annealed"} <= {phase.kind for phase in report.phases}
     assert "the mean of a whole batch counts as one row" in str(report)

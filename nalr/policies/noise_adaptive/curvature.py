@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from nalr.moments.plain_step import is_plain
 from nalr.moments.record import Moments
 
 
@@ -39,8 +40,6 @@ class StepCurvature:
     """Memory of the averages after such a step."""
     SLOW_DECAY = 0.97
     """Memory of `steep`."""
-    PLAIN = 1e-3
-    """A step is plain SGD when |step|² is (η|ḡ|)² to this share; else its own noise is not known, nor κ."""
 
     def update(self, moments: Moments, made: float, lr: float) -> None:
         """Take in the step that led here, made with `made`, and return to κ at the present `lr`."""
@@ -58,8 +57,7 @@ class StepCurvature:
         product = moments.step_product
         if math.isnan(product) or self.signal is None:
             return
-        expected = made * made * self.squared_norm
-        if not abs(moments.step_squared_norm - expected) <= self.PLAIN * expected:
+        if not is_plain(moments, made, self.squared_norm):
             self.change = self.length = 0.0
             self.loss_change = -product
             self.foreign = 2

@@ -11,7 +11,7 @@ from nalr.policies.noise_adaptive.view import Course, Plan, View
 
 @dataclass(frozen=True, kw_only=True)
 class StuckSettings:
-    """What tells a run that is stuck from one that is finished, slow, or on its way."""
+    """What distinguishes a run that is stuck from one that is finished, slow, or descending."""
 
     kick_wait: float = 40.0
     """Steps of a reference run without progress that call for a kick; inf for a run without kicks."""
@@ -46,7 +46,7 @@ Found = Literal["stuck", "noise-free", "bouncing"]
 
 
 class Stuck:
-    """Tells a run that needs a trial of larger rates from one that does not."""
+    """Distinguishes a run that needs a trial of larger rates from one that does not."""
 
     def __init__(self, settings: StuckSettings, plan: Plan) -> None:
         self._settings = settings
