@@ -60,8 +60,8 @@ class VSGD(Policy):
 
     *Where A is not significant.* The rate moves just into Fieller's interval of the averages' Q/A, with its
     variance from blocks of steps, and is held where it is inside already. The interval has no upper end
-    where A may be zero, and a lower end of 0 where Q may be: the rate is held in the first steps, and where it
-    is so small that noise hides A. A step with little noise and A ≤ 0 changes nothing.
+    where A may be zero, and a lower end of 0 where Q may be: the rate is held in the first steps, and
+    where it is so small that noise hides A. A step with little noise and A ≤ 0 changes nothing.
 
     *Needs* two rows a step and plain SGD, which |s|² = η²|ḡ|² shows; other steps change nothing.
 
