@@ -14,7 +14,7 @@ from nalr import _checks, _state
 from nalr.arrays import passes as batch
 from nalr.arrays.gradients import Gradients, as_rows, as_vector
 from nalr.curvature.directional_reading import DirectionalReading, DirectionalStatus, make_reading
-from nalr.moments.plain_step import TOLERANCE
+from nalr.moments.plain_step import is_plain_step
 from nalr.moments.record import Moments, checked_weights
 from nalr.statistics.averages import DecayedAverages
 
@@ -149,7 +149,7 @@ class DirectionalCurvature:
         """
         rate = _rate(lr)
         rows = as_rows("gradients", gradients, self._state.dimension)
-        shares = None if weights is None else np.array(checked_weights(weights, len(rows)))
+        shares = None if weights is None else checked_weights(weights, len(rows))
         given = None if step is None else as_vector("step", step, rows.dimension)
         if response is not None and step is None:
             raise ValueError("`response` must come with `step`: for plain SGD it is `lr`.")
@@ -167,7 +167,7 @@ class DirectionalCurvature:
         else:
             self._keep(given)
             self._begin(rate, moments, batch.inner_product(mean, self._step), factor)
-            s.scale, s.squared_length = 1.0, batch.squared_norm(as_vector("step", self._step))
+            s.scale, s.squared_length = 1.0, batch.squared_length(self._step)
         return self
 
     def update_moments(self, moments: Moments, lr: float) -> DirectionalCurvature:
@@ -198,11 +198,10 @@ class DirectionalCurvature:
             return self
         s.trouble = None
         if not math.isnan(moments.step_product) and not math.isnan(s.slope):
-            foreign = abs(moments.step_squared_norm - s.squared_length) > TOLERANCE * s.squared_length
-            if foreign:
-                s.trouble = DirectionalStatus.FOREIGN
-            else:
+            if is_plain_step(moments, s.squared_length):
                 self._finish(moments.step_product)
+            else:
+                s.trouble = DirectionalStatus.FOREIGN
         squared = moments.mean_squared_norm
         self._begin(rate, moments, rate * squared, rate)
         s.scale, s.squared_length = math.nan, rate * rate * squared

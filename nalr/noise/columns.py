@@ -47,7 +47,7 @@ class PooledColumns:
     def _merge_rows(self, rows: Gradients) -> None:
         def one(array: Array, low: int, high: int, here: slice) -> None:
             mean, m2 = np.empty(high - low), np.empty(high - low)
-            kernels.moments.column_moments(mean, m2, array, low, high)
+            kernels.columns.column_moments(mean, m2, array, low, high)
             kernels.moments.merge_columns(self.mean[here], self.m2[here], self.count, mean, m2, len(rows))
 
         passes.over_columns(one, rows)
@@ -108,7 +108,7 @@ def welford(mean: Vector, m2: Vector, weight: float, row: Any, row_weight: float
     gradients = row if isinstance(row, Gradients) else as_vector("row", row, mean.size)
 
     def one(rows: Array, low: int, high: int, here: slice) -> None:
-        kernels.moments.welford_row(mean[here], m2[here], weight, rows[0, low:high], row_weight)
+        kernels.columns.welford_row(mean[here], m2[here], weight, rows[0, low:high], row_weight)
 
     passes.over_columns(one, gradients, further_reads=8)  # two vectors of float64, read and written
 
@@ -119,7 +119,7 @@ def column_variance(rows: Gradients) -> Vector:
 
     def one(array: Array, low: int, high: int, here: slice) -> None:
         block = variance[here]
-        kernels.moments.column_moments(np.empty(high - low), block, array, low, high)
+        kernels.columns.column_moments(np.empty(high - low), block, array, low, high)
         block /= len(rows) - 1
 
     passes.over_columns(one, rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from nalr.moments.plain_step import is_plain
+from nalr.moments.plain_step import is_plain_step
 from nalr.moments.record import Moments
 
 
@@ -57,7 +57,7 @@ class StepCurvature:
         product = moments.step_product
         if math.isnan(product) or self.signal is None:
             return
-        if not is_plain(moments, made, self.squared_norm):
+        if not is_plain_step(moments, made * made * self.squared_norm):
             self.change = self.length = 0.0
             self.loss_change = -product
             self.foreign = 2

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from nalr import _checks
-from nalr.moments.plain_step import is_plain
+from nalr.moments.plain_step import is_plain_step
 from nalr.moments.record import Moments
 from nalr.policies.base import Decision, Evidence, Policy, Reason
 from nalr.statistics.averages import DecayedAverages
@@ -115,7 +115,7 @@ class VSGD(Policy):
         """Take in the step that led here, if its two slopes are known, and set the rate."""
         s = self._state
         known = not math.isnan(moments.step_product + s.signal) and lr > 0.0
-        if not (known and is_plain(moments, lr, s.squared_norm)):
+        if not (known and is_plain_step(moments, lr * lr * s.squared_norm)):
             return {}
         slope, change = lr * lr * s.signal, lr * s.signal - moments.step_product  # ⟨ḡ′, s⟩ is η p
         if s.signal > CLEAR * s.squared_norm:
