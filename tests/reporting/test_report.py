@@ -73,7 +73,7 @@ def test_step_loss_and_rate_are_enough_and_an_empty_field_is_nan(tmp_path):
     assert_readable(report)
 
 
-def test_a_torch_run_is_told_with_its_base_rate_and_horizon():
+def test_a_torch_run_is_reported_with_its_base_rate_and_horizon():
     torch = pytest.importorskip("torch")
     import nalr.torch
 
@@ -195,7 +195,7 @@ def test_a_run_that_has_not_begun_says_so(empty, tmp_path):
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 5, 20])
-def test_short_runs_are_told(steps):
+def test_short_runs_are_reported(steps):
     report = nalr.report(trained(steps))
     assert report.steps == steps
     assert_readable(report)
@@ -206,7 +206,7 @@ def test_a_file_of_no_steps_is_a_run_that_has_not_begun(tmp_path):
     assert str(nalr.report(tmp_path / "run.csv")) == "no steps yet"
 
 
-def test_a_thinned_history_tells_all_steps_and_counts_every_reason():
+def test_a_thinned_history_reports_all_steps_and_counts_every_reason():
     history = History(capacity=64)
     for step in range(5000):
         loss = 2.0 - step / 5000
@@ -223,7 +223,7 @@ def test_a_thinned_history_tells_all_steps_and_counts_every_reason():
 # -- the record ---------------------------------------------------------------------------------------
 
 
-def test_a_real_run_is_told_as_it_was(adaptive):
+def test_a_real_run_is_reported_as_it_was(adaptive):
     report, columns = nalr.report(adaptive), adaptive.history.to_numpy()
     best = int(np.argmin(columns["smoothed_loss"]))
     assert dataclasses.astuple(report.loss) == (
@@ -264,7 +264,7 @@ def test_what_is_not_finite_is_none_in_json():
     assert data["loss"] == {"first": 1.0, "last": 1.0, "best": 1.0, "best_step": 0.0}
 
 
-def test_a_policy_that_does_not_adapt_is_told_too():
+def test_a_policy_that_does_not_adapt_is_reported_too():
     report = nalr.report(trained(policy=Constant(), base_lr=0.1))
     assert [phase.kind for phase in report.phases] == ["held"] and report.reasons == {"constant": 300}
 
