@@ -229,8 +229,9 @@ def test_a_few_fractions_are_no_evidence():
 
 
 def test_every_remark_has_evidence_with_numbers_and_a_suggestion_in_whole_sentences():
+    harms = {1: "skip"} | spread("cut", 4, 10) | spread("clip", 50, 100) | spread("bound", 40, 51)
     seen = [
-        *report_of({1: "skip"} | spread("cut", 4, 10) | spread("clip", 50, 100) | spread("bound", 40, 51)).remarks,
+        *report_of(harms).remarks,
         *report_of(loss=np.linspace(1.0, 5.0, STEPS), fractions=np.full(STEPS, 0.01)).remarks,
     ]
     assert len({remark.name for remark in seen}) == 6

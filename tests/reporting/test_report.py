@@ -55,7 +55,7 @@ def test_every_form_of_a_run_gives_the_same_report(adaptive, tmp_path):
     forms = (adaptive.history.to_dict(), adaptive.history.to_numpy(), tmp_path / "run.csv")
     for form in (*forms, str(tmp_path / "run.csv")):
         assert json.dumps(nalr.report(form).to_dict()) == json.dumps(alone.to_dict())
-    assert whole.base_lr == 1e-3 and math.isnan(alone.base_lr)  # a record alone does not tell
+    assert whole.base_lr == 1e-3 and math.isnan(alone.base_lr)  # a record alone does not have it
     assert (whole.loss, whole.rate, whole.phases, whole.reasons, whole.batch) == (
         alone.loss,
         alone.rate,
