@@ -230,10 +230,7 @@ class NoiseEstimator:
         return self
 
     def update_moments(self, moments: Moments) -> NoiseEstimator:
-        """Take in one step from its sums, made elsewhere, and return this object.
-
-        Their `previous_product` lets a step of one row be compared with the step before.
-        """
+        """Take in a step from its sums; `previous_product` is what steps of one row are compared by."""
         if self.dimension not in (None, moments.dimension):
             raise ValueError(
                 f"`moments` must have dimension {self.dimension} as in earlier updates, "
@@ -265,6 +262,11 @@ class NoiseEstimator:
         if not columns.count:
             raise ValueError(f"`{name}` must be asked after the first finite rows.")
         return columns
+
+    @property
+    def averages(self) -> tuple[float, float]:
+        """`signal` and `total_variance`, which are made together."""
+        return self._stream.values()
 
     @property
     def total_variance(self) -> float:
