@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
-from torch.nn import Module
 from torch.optim.lr_scheduler import LRScheduler
 
-from nalr.torch.build import build
-from nalr.torch.watched import Watched
+from nalr.torch.form import Form
 
 
-class NoiseAdaptiveLR(Watched, LRScheduler):
+class NoiseAdaptiveLR(Form, LRScheduler):
     """A learning rate from measurements, for any PyTorch optimizer: a scheduler with `step(loss)`.
 
     It looks at the gradients through hooks when the optimizer steps, and multiplies the learning rates of all
@@ -91,37 +89,7 @@ class NoiseAdaptiveLR(Watched, LRScheduler):
     (True, 'steps')
     """
 
-    def __init__(
-        self,
-        optimizer: Any,
-        *,
-        noise: str = "auto",
-        model: Module | None = None,
-        total_steps: int | None = None,
-        every: int = 1,
-        microbatch_size: int = 1,
-        coordinates: int | None = None,
-        scaler: Any = None,
-        process_group: Any = "auto",
-        rollback: bool = False,
-        rollback_device: Any = None,
-        **settings: Any,
-    ) -> None:
-        # Not the base class's own start: it would write rates, and a key of its own, into the groups.
-        self.engine = build(
-            optimizer,
-            noise=noise,
-            model=model,
-            total_steps=total_steps,
-            every=every,
-            microbatch_size=microbatch_size,
-            coordinates=coordinates,
-            scaler=scaler,
-            process_group=process_group,
-            rollback=rollback,
-            rollback_device=rollback_device,
-            **settings,
-        )
+    def _begin(self, optimizer: Any) -> None:
         self.optimizer = optimizer
         self.base_lrs: list[float | Tensor] = list(self.engine.rates.base)
         self.last_epoch = 0

@@ -8,15 +8,14 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
-from nalr.torch.build import build
-from nalr.torch.engine import checked
-from nalr.torch.watched import Watched
+from nalr.torch.form import Form
+from nalr.torch.losses import checked
 
 KEY = "nalr"
 """Our part of `state_dict()`, beside "state" and "param_groups"."""
 
 
-class NoiseAdaptiveOptimizer(Watched, Optimizer):
+class NoiseAdaptiveOptimizer(Form, Optimizer):
     """A learning rate from measurements, around any PyTorch optimizer, whose groups and state it shares.
 
     Each step is decided by its own gradients and loss, as in `nalr.NoiseAdaptiveLR`.
@@ -25,7 +24,7 @@ class NoiseAdaptiveOptimizer(Watched, Optimizer):
     ----------
     optimizer : torch.optim.Optimizer
         Any.
-    **settings
+    **options
         As in `nalr.torch.NoiseAdaptiveLR`.
 
     Notes
@@ -50,10 +49,8 @@ class NoiseAdaptiveOptimizer(Watched, Optimizer):
     True
     """
 
-    def __init__(self, optimizer: Any, **settings: Any) -> None:
-        # Not the base class's own start, which would make groups and state of its own.
+    def _begin(self, optimizer: Any) -> None:
         self.inner = optimizer
-        self.engine = build(optimizer, **settings)
 
     def __getattr__(self, name: str) -> Any:
         """Return what only the inner optimizer has."""
@@ -83,13 +80,14 @@ class NoiseAdaptiveOptimizer(Watched, Optimizer):
         Any
             What the inner optimizer's step returns.
         """
-        self.engine.loss = None if loss is None else checked(loss)
-        self.engine.expects_losses = self.engine.expects_losses or loss is not None
+        self.engine.losses.take()
+        if loss is not None:
+            self.engine.losses.give(checked(loss))
         try:
             return self.inner.step() if closure is None else self.inner.step(closure)
         finally:
             self.engine.rates.restore()
-            self.engine.loss = None  # of a step that was left out
+            self.engine.losses.take()  # of a step that was left out
 
     # -- the inner optimizer's ----------------------------------------------------------------------
 

@@ -69,7 +69,7 @@ def train(rank: int, case: dict[str, Any]) -> dict[str, Any]:
         optimizer.step()
         scheduler.step(np.mean(losses))
         lrs.append(scheduler.lr)
-        variances.append(scheduler.engine.adaptive.estimator.total_variance)
+        variances.append(scheduler.controller.estimator.total_variance)
         clipped.append(scheduler.engine.measurement.clipped)
     reading = scheduler.reading()
     return {

@@ -221,7 +221,7 @@ def test_no_graph_is_kept_alive_by_a_loss():
     loss = training.backward(0)
     training.optimizer.step()
     scheduler.step(loss)
-    assert loss.requires_grad and not scheduler.engine.loss.requires_grad
+    assert loss.requires_grad and not scheduler.engine.losses.latest.requires_grad
 
 
 def test_measuring_every_fourth_step_decides_every_fourth():
@@ -229,7 +229,7 @@ def test_measuring_every_fourth_step_decides_every_fourth():
     scheduler = nalr.torch.NoiseAdaptiveLR(training.optimizer, every=4, total_steps=400)
     seen = Seen(training.optimizer)
     training.run(40, scheduler)
-    assert len(scheduler.history) == 10 and scheduler.engine.adaptive.total_steps == 100
+    assert len(scheduler.history) == 10 and scheduler.controller.total_steps == 100
     for first in range(4, 40, 4):
         assert len({row[0] for row in seen.rates[first : first + 4]}) == 1
     assert len({row[0] for row in seen.rates}) > 1
@@ -241,7 +241,7 @@ def test_between_measured_steps_backwards_pass_unwatched():
     watched = []
     for step in range(12):
         loss = training.backward(step, 2)
-        watched.append(scheduler.engine.measurement.backwards.sums().backwards)
+        watched.append(scheduler.engine.measurement.backwards.count)
         training.optimizer.step()
         scheduler.step(loss)
     assert watched == [2, 0, 0] * 4 and scheduler.reading().source == "microbatches"

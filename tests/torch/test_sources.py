@@ -10,7 +10,7 @@ import torch
 
 import nalr
 import nalr.torch
-from nalr.torch.sums.memory import as_numpy, flat
+from nalr.torch.sums.views import as_numpy, flat
 from tests.torch.training import OPTIMIZERS, Training, effective
 
 EPS = {torch.float32: float(np.finfo(np.float32).eps), torch.float64: float(np.finfo(np.float64).eps)}
@@ -62,7 +62,7 @@ def by_torch(
     seen, variances = effective(training.optimizer), []
     for step in range(STEPS):
         wrapper.step(loss=training.backward(step, microbatches))
-        variances.append(wrapper.engine.adaptive.estimator.total_variance)
+        variances.append(wrapper.controller.estimator.total_variance)
     return [row[0] for row in seen], variances
 
 
@@ -137,7 +137,7 @@ def test_sixteen_bit_parameters_are_measured(dtype, on_device):
     wrapper.step(loss=1.0)
     expected = torch.stack(rows).mul(2).double().var(0).sum().item()
     eps = torch.finfo(dtype).eps  # the sum of both is rounded to it
-    assert wrapper.engine.adaptive.estimator.total_variance == pytest.approx(expected, rel=20 * eps)
+    assert wrapper.controller.estimator.total_variance == pytest.approx(expected, rel=20 * eps)
 
 
 # -- the noise itself -------------------------------------------------------------------------------
@@ -194,7 +194,7 @@ def test_a_sum_taken_for_a_mean_scales_the_noise_by_the_square_of_the_batch():
         loss = factor * training.loss(0)
         loss.backward()
         wrapper.step(loss=loss)
-        variances.append(wrapper.engine.adaptive.estimator.total_variance)
+        variances.append(wrapper.controller.estimator.total_variance)
     assert variances[1] == pytest.approx(256.0 * variances[0], rel=1e-9)
 
 
@@ -227,7 +227,7 @@ def test_sampled_coordinates_estimate_the_sums_of_all(microbatches):
         wrapper = nalr.torch.NoiseAdaptiveOptimizer(training.optimizer, coordinates=coordinates)
         wrapper.step(loss=training.backward(0, microbatches))
         wrapper.step(loss=training.backward(1, microbatches))
-        found.append(wrapper.engine.adaptive.estimator.reading().total_variance)
+        found.append(wrapper.controller.estimator.reading().total_variance)
     # sqrt(2/8000) of squares alone, as far again for their different sizes from unit to unit
     assert found[1] == pytest.approx(found[0], rel=8 * np.sqrt(2 / 8000))
 

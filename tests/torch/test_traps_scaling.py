@@ -150,11 +150,11 @@ def test_a_skipped_step_changes_nothing(kind, microbatches, zero):
 
 
 def same(first, second) -> bool:
-    """Whether two states are equal, nan to nan; `expects_losses` may have been learnt."""
+    """Whether two states are equal, nan to nan; `given` may have been learnt."""
     if isinstance(first, torch.Tensor):
         return torch.equal(first.nan_to_num(7.0), second.nan_to_num(7.0))
     if isinstance(first, dict):
-        keys = set(first) - {"expects_losses"}
+        keys = set(first) - {"given"}
         return set(first) == set(second) and all(same(first[k], second[k]) for k in keys)
     if isinstance(first, (list, tuple)):
         return len(first) == len(second) and all(map(same, first, second))
@@ -168,7 +168,7 @@ def test_clipping_does_not_change_what_is_read(microbatches):
     _, clipped, scheduler = train("sgd", False, microbatches, max_norm=0.01, steps=1)
     assert scheduler.engine.measurement.clipped and scheduler.measured_before_clipping
     np.testing.assert_allclose(clipped, plain, rtol=100 * FLOAT32)
-    moments = scheduler.engine.adaptive.estimator
+    moments = scheduler.controller.estimator
     assert moments.total_variance > 1.0  # of a clipped gradient it would be below .01² · k²
 
 

@@ -59,7 +59,7 @@ def test_steps_with_closures_decide_as_those_with_losses(name, how):
         if how != "wrapper":
             adaptive.step()  # as a trainer does that knows no metric
     assert same_bits(plain.everything(), closed.everything())
-    assert adaptive.lr == expected.lr != adaptive.engine.adaptive.base_lr
+    assert adaptive.lr == expected.lr != adaptive.controller.base_lr
 
 
 def test_only_the_first_of_many_calls_of_a_closure_is_measured():
@@ -433,7 +433,7 @@ def test_the_wrapper_without_losses_keeps_no_copy_after_its_second_step():
     for step in range(60):
         training.backward(step)
         wrapper.step()
-        assert wrapper.engine._first.waiting == (step == 0)
+        assert (wrapper.engine._first is not None) == (step == 0)
     assert len(wrapper.history) == 60 and wrapper.lr != 0.01
 
 
@@ -488,5 +488,5 @@ def test_copies_of_a_watched_model_and_optimizer_are_not_watched():
     torch.save(training.model, file)
     model(torch.ones(2, 3)).sum().backward()
     optimizer.step()
-    assert scheduler.engine.measurement.backwards.sums().backwards == 0 and len(scheduler.history) == 5
+    assert scheduler.engine.measurement.backwards.count == 0 and len(scheduler.history) == 5
     assert all(not p._backward_hooks for p in model.parameters())

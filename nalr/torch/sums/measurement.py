@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,8 +12,9 @@ from torch import Tensor
 from nalr._checks import NoiseWarning
 from nalr.moments.record import Moments
 from nalr.torch.sums.backwards import Backwards, BackwardSums
-from nalr.torch.sums.path import PathSums, TensorPath, sampled_total
+from nalr.torch.sums.path import PathSums, TensorPath
 from nalr.torch.sums.ranks import Ranks, SampleTotals, StepSums
+from nalr.torch.sums.views import sampled_total
 
 if TYPE_CHECKING:
     from nalr.torch.sums.samples import SampleSource
@@ -100,7 +100,6 @@ class Measurement:
             moments = moments._replace(nonfinite=1)
         elif sums.backwards is not None:
             moments = self._with_rows(moments, sums, units)
-        self.clear()
         return moments, sums.loss
 
     def mean(self, loss: float) -> float:
@@ -109,9 +108,10 @@ class Measurement:
 
     def _sums(self, forgetting: float, loss: float | None) -> StepSums:
         """Return this process's own sums."""
-        seen = self.backwards.sums() if self.backwards is not None else None
-        asked = self.samples is not None and seen is not None
-        samples = self.samples.collect(seen.backwards) if asked else None  # type: ignore[union-attr]
+        seen = self.backwards.take() if self.backwards is not None else None
+        samples = None
+        if self.samples is not None and seen is not None:
+            samples = self.samples.collect(seen.backwards)
         total = math.nan if self.ranks is None else self._total()
         return StepSums(self.path.advance(forgetting), total, seen, samples, loss)
 
@@ -120,11 +120,6 @@ class Measurement:
         pairs = zip(self.path.parameters, self.path.windows, strict=True)
         totals = [sampled_total(p.grad, p, window) for p, window in pairs if p.grad is not None]
         return float(torch.stack([t.to(totals[0].device) for t in totals]).sum()) if totals else 0.0
-
-    def knows(self, parameters: list[Tensor]) -> bool:
-        """Whether these are the parameters of before."""
-        known = self.path.parameters
-        return len(known) == len(parameters) and all(map(operator.is_, known, parameters))
 
     def follow(self, parameters: list[Tensor]) -> None:
         """Begin a new path, and new hooks, for these parameters."""
