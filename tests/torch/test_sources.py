@@ -99,7 +99,7 @@ def test_kernels_get_the_tensors_own_memory(dtype, layout):
     array = as_numpy(flat(weight, weight))
     assert array.__array_interface__["data"][0] == weight.data_ptr()
     assert array.shape == (300,) and array.itemsize == weight.itemsize
-    if layout != "contiguous":  # the tempting way copies
+    if layout != "contiguous":  # the usual way copies
         assert weight.reshape(-1).data_ptr() != weight.data_ptr()
 
 
