@@ -9,20 +9,20 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 WATCHED: WeakSet[Optimizer] = WeakSet()
-"""Optimizers whose rates one of us sets at present."""
+"""Optimizers whose rates a scheduler or wrapper of ours sets at present."""
 
 
 def checked_optimizer(optimizer: Any) -> Optimizer:
     """Return the optimizer whose hooks fire when a step is made.
 
-    Wrappers that keep the real one in `optimizer` (Accelerate's, Lightning's) are looked through.
+    For a wrapper that keeps the real one in `optimizer` (Accelerate's, Lightning's), that is the real one.
 
     Raises
     ------
     TypeError
         If it is none, or steps where no hook sees it.
     ValueError
-        If another of us sets its rates.
+        If another scheduler or wrapper of ours sets its rates.
     """
     seen = optimizer
     for _ in range(8):
@@ -41,14 +41,14 @@ def checked_optimizer(optimizer: Any) -> Optimizer:
         )
     if seen in WATCHED:
         raise ValueError(
-            f"`optimizer` must have no other that sets its rates, got a watched {type(seen).__name__}. "
+            f"`optimizer` must not be watched already, got a watched {type(seen).__name__}. "
             "Call `detach()` of the other first."
         )
     return seen
 
 
 def _has_hooks(optimizer: Any) -> bool:
-    """Whether it has hooks of its own, not those of another that it stands for."""
+    """Whether it has hooks of its own, not those of an optimizer that it delegates to."""
     return "_optimizer_step_pre_hooks" in getattr(optimizer, "__dict__", ())
 
 

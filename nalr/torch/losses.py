@@ -40,7 +40,7 @@ class Losses:
         return loss
 
     def estimated(self, step_product: float) -> float | None:
-        """Return what stands for a loss that was not given: the change that gradients predict.
+        """Return the change of the loss that gradients predict, used where no loss was given.
 
         None, with one warning, where losses were given before: the two cannot be compared.
 

@@ -13,9 +13,8 @@ Rate = float | Tensor
 class Rates:
     """Reads the user's rates, and multiplies them for the time of a step.
 
-    Outside of a step the groups hold what the user, or a schedule of theirs, wrote there. So a schedule that
-    computes its next rate from the present one finds its own value and not ours, ratios between groups stay,
-    and whoever takes us off finds the optimizer as it was.
+    Outside a step the groups hold what the user, or a schedule, wrote there. So a schedule that computes its
+    next rate from the present one finds its own value, and the optimizer is left as it was.
 
     Parameters
     ----------

@@ -12,25 +12,25 @@ from nalr.torch.form import Form
 from nalr.torch.losses import checked
 
 KEY = "nalr"
-"""Our part of `state_dict()`, beside "state" and "param_groups"."""
+"""The entry of `state_dict()` beside "state" and "param_groups"."""
 
 
 class NoiseAdaptiveOptimizer(Form, Optimizer):
     """A learning rate from measurements, around any PyTorch optimizer, whose groups and state it shares.
 
-    Each step is decided by its own gradients and loss, as in `nalr.NoiseAdaptiveLR`.
+    Each step is decided by its own gradients and loss.
 
     Parameters
     ----------
     optimizer : torch.optim.Optimizer
-        Any.
-    **options
-        As in `nalr.torch.NoiseAdaptiveLR`.
+        The inner optimizer.
+    **settings
+        The options of `nalr.torch.NoiseAdaptiveLR`.
 
     Notes
     -----
-    `param_groups`, `state` and `defaults` *are* the inner optimizer's, and whatever else is asked of it that
-    an optimizer has. `state_dict()` is the inner one's with one more entry, "nalr"; a checkpoint without that
+    `param_groups`, `state`, `defaults` and every other attribute of an optimizer *are* the inner optimizer's.
+    `state_dict()` is the inner one's with one more entry, "nalr"; a checkpoint without that
     entry is read as the inner optimizer's alone.
 
     Examples
@@ -73,7 +73,7 @@ class NoiseAdaptiveOptimizer(Form, Optimizer):
         closure : callable, optional
             As the inner optimizer takes it; its result is the loss.
         loss : float or Tensor of one value, optional
-            The loss that the gradients are of. Without one, what gradients tell of its change stands for it.
+            The loss that the gradients are of. Without one, the change that gradients predict is used.
 
         Returns
         -------

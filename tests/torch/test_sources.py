@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 import nalr
 import nalr.torch
+from nalr.torch.sums.coordinates import BLOCK, MOST, WHOLE
 from nalr.torch.sums.views import as_numpy, flat
 from tests.torch.training import OPTIMIZERS, Training, effective
 
@@ -230,6 +232,12 @@ def test_sampled_coordinates_estimate_the_sums_of_all(microbatches):
         found.append(wrapper.controller.estimator.reading().total_variance)
     # sqrt(2/8000) of squares alone, as far again for their different sizes from unit to unit
     assert found[1] == pytest.approx(found[0], rel=8 * np.sqrt(2 / 8000))
+
+
+def test_the_page_gives_the_sizes_of_the_sample():
+    page = (Path(__file__).parents[2] / "docs" / "torch.md").read_text(encoding="utf-8")
+    assert f"of up to {WHOLE // 1000} {WHOLE % 1000:03}, " in page
+    assert f"blocks of {BLOCK} neighbours" in page and f"one block in {MOST}." in page
 
 
 def test_clipping_that_begins_late_is_known_from_its_second_step_on():

@@ -25,10 +25,10 @@ class BackwardSums(NamedTuple):
     squares : float
         Σ |cᵢ|² of their own gradients cᵢ; only known for two or more.
     squared_norm : float
-        |Σ cᵢ|² of what they left in `.grad`: before any clipping or unscaling; nan where nobody watched,
-        because none came in the step before.
+        |Σ cᵢ|² of what they left in `.grad`, before any clipping or unscaling; nan where it was not measured,
+        because there was neither in the step before.
     total : float
-        Sum of the values of Σ cᵢ, which tells what a reduction over ranks made of it; nan with one rank.
+        Sum of the values of Σ cᵢ: it shows what a reduction over ranks made of it; nan with one rank.
     """
 
     backwards: int
@@ -96,10 +96,10 @@ class Backwards:
     ) -> None:
         self._on_device, self._reduced = on_device, reduced
         self.awake = True  # asleep, hooks return at once
-        self.watching = True  # whether what backwards leave is measured, to tell clipping from none
+        self.watching = True  # whether what backwards leave is measured: it shows clipping
         self._seen = [_Seen(p, w) for p, w in zip(parameters, windows, strict=True)]
         trained = [seen for seen in self._seen if seen.parameter.requires_grad]
-        self._witness = min(trained, key=lambda seen: seen.parameter.numel(), default=None)
+        self._smallest = min(trained, key=lambda seen: seen.parameter.numel(), default=None)
         self._handles = [handle for seen in trained for handle in self._hooks(seen)]
 
     def of(self, parameters: Sequence[Tensor], windows: Sequence[Window]) -> Backwards:
@@ -158,7 +158,7 @@ class Backwards:
             seen.count += 1
             seen.squares, seen.total = seen.coming, seen.total_coming
             seen.version = gradient._version
-            if seen is self._witness:
+            if seen is self._smallest:
                 seen.first = _first(gradient)
             if self.watching:
                 with torch.no_grad():
@@ -193,11 +193,11 @@ class Backwards:
         return BackwardSums(count, squares, left, total)
 
     def _changed(self) -> bool:
-        """Whether gradients are no longer what the latest backward left, or nothing tells.
+        """Whether gradients are no longer what the latest backward left, or that is not known.
 
-        Versions do not: unscaling leaves them as they were.
+        Version counters do not show it: unscaling leaves them as they were.
         """
-        seen = self._witness
+        seen = self._smallest
         if seen is None or seen.parameter.grad is None or not seen.count:
             return True
         assert seen.first is not None

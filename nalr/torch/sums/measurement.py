@@ -1,4 +1,4 @@
-"""From the gradients of one optimizer step to the sums that the policy sees."""
+"""From the gradients of one optimizer step to the sums that the policy takes."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from nalr.torch.sums.samples import SampleSource
 
 EQUAL = 1e-5
-"""Relative difference of norms below which nobody changed the gradient: a few float32 roundings."""
+"""Relative difference of norms below which the gradient was not changed: a few float32 roundings."""
 
 LOSS_SCALE = 1024.0
 """A gradient that became shorter by more than this was unscaled rather than clipped."""
 
 
 class Units(NamedTuple):
-    """What brings gradients to the units of the loss, before clipping.
+    """Factors that bring gradients to the units of the loss, before clipping.
 
     Attributes
     ----------
@@ -187,7 +187,7 @@ class Measurement:
         f, weight = units.step, float(self.microbatch_size)
         moments = Moments(1, weight, self.path.dimension, f * f * sums.squared_norm, 0.0)
         if not math.isfinite(sums.step_squared_norm + sums.displacement_squared_norm):
-            self.restart()  # it would not be finite again, whoever puts the parameters right
+            self.restart()  # sums would stay nan, also after the parameters are put right
         if self._known:
             moments = moments._replace(
                 step_product=f * sums.step_product,

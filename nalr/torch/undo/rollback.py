@@ -61,7 +61,7 @@ class Rollback:
                 self._taken_at, self._loss = step, loss
 
     def _blew_up(self, decision: Decision) -> bool:
-        """Whether the run is to return: also where a cut so deep met the least rate, which is then told."""
+        """Whether the run is to return: also after a cut so deep that the reason is the bound of the rate."""
         before, self._cuts = self._cuts, decision.evidence.get("cuts", self._cuts)
         if decision.reason is Reason.BOUND:
             return self._cuts > before
