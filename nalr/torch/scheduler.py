@@ -63,7 +63,7 @@ class NoiseAdaptiveLR(Form, LRScheduler):
 
     Notes
     -----
-    A loss is used for the decision on the step after it; with a closure, and in `NoiseAdaptiveOptimizer`, each
+    A loss is used for the decision on the next step; with a closure, and in `NoiseAdaptiveOptimizer`, each
     step is decided by its own. Without any loss (`step()`), the change that gradients predict is used.
 
     Cost: one pass of 40 bytes a measured parameter, and some tenths of a millisecond of Python a step.

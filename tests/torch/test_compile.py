@@ -12,6 +12,7 @@ import torch._dynamo
 import nalr.torch
 from tests.torch.training import Training, effective
 
+pytestmark = pytest.mark.slow
 STEPS = 50
 BACKENDS = ["eager", "aot_eager", "inductor"]
 

@@ -128,6 +128,7 @@ def test_autocast_is_summed_in_float32():
     torch.testing.assert_close(squared, oracle(model, inputs, norms.covered), rtol=0.1, atol=0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # the compiler's own, as it looks into the hooks
 def test_a_compiled_model_is_exact():
     model, inputs = (
