@@ -34,17 +34,16 @@ REQUIRED = ("step", "loss", "lr")
 class History:
     """Columns of a run, one entry a recorded step.
 
-    ========================  ===================================================================
-    step, loss, lr            the step, from 0; its loss; the rate that it was answered with
-    smoothed_loss             the loss under its noise
-    noise_scale               √(tr Σ/D), averaged; `_low` and `_high` are its interval, now and then
-    curvature                 along the step, where the policy measures it
-    gradient_noise_scale      B_simple = tr Σ/|G|² of the averages, in samples; nan where |G|² is
-                              not above zero: with `noise_scale` above zero it is then beyond telling
-    signal_fraction           ρ = |G|²/(|G|² + tr Σ/B), in [0, 1]; 0 where |G|² is not above zero
-    batch_size                B of the step, in samples
-    reason                    why the rate is what it is
-    ========================  ===================================================================
+    | column | meaning |
+    | :-- | :-- |
+    | `step`, `loss`, `lr` | the step, from 0; its loss; the learning rate returned for it |
+    | `smoothed_loss` | the smoothed loss |
+    | `noise_scale` | √(tr Σ/D), averaged; `noise_scale_low` and `noise_scale_high` are its interval |
+    | `curvature` | along the step, where the policy measures it |
+    | `gradient_noise_scale` | B_simple = tr Σ/(G·G) of the averages, in samples; nan if G·G is not positive |
+    | `signal_fraction` | ρ = G·G/(G·G + tr Σ/B), in [0, 1]; 0 if G·G is not positive |
+    | `batch_size` | B of the step, in samples |
+    | `reason` | why the rate is what it is |
 
     Parameters
     ----------

@@ -14,16 +14,17 @@ from nalr.cli import main
 from nalr_bench.parallel import Workers
 from nalr_bench.race.engine.fingerprint import fingerprint
 from nalr_bench.race.engine.race import RunFailed
+from nalr_bench.race.methods import roster as methods
+from nalr_bench.race.methods.ours import Nalr
+from nalr_bench.race.methods.roster import missing
+from nalr_bench.race.methods.schedules import Scheduled
 from nalr_bench.real import roster, store
 from nalr_bench.real.convolutions import ConvNet
 from nalr_bench.real.letters import text
-from nalr_bench.real.ours import Nalr
-from nalr_bench.real.peers import ScheduleFree
 from nalr_bench.real.race import race
 from nalr_bench.real.report import document, render, rows_of
-from nalr_bench.real.roster import BASE_RATES, METHODS, PEERS, TASKS, missing, rates
+from nalr_bench.real.roster import BASE_RATES, METHODS, TASKS, rates
 from nalr_bench.real.runs import Key, Result, Start, evaluate, run
-from nalr_bench.real.schedules import Scheduled
 from nalr_bench.real.score import Scores
 from nalr_bench.real.store import Store
 from nalr_bench.real.transformer import CharTransformer
@@ -91,7 +92,7 @@ class TestRuns:
 
     def test_a_look_at_the_average_changes_nothing(self):
         model = LETTERS.model()
-        training = ScheduleFree("adamw").begin(model, 1e-2, STEPS)
+        training = METHODS["schedule-free adamw given lr"].begin_training(model, 1e-2, STEPS)
         for samples, _ in zip(LETTERS.minibatches(0), range(3), strict=False):
             loss = cross_entropy(model(samples.inputs).flatten(0, 1), samples.targets.flatten())
             loss.backward()
@@ -126,7 +127,7 @@ class TestKeeping:
 
     def test_only_our_runs_are_made_again_when_nalr_changes(self):
         def depends(name, on):
-            modules = [store.ENGINE, f"nalr_bench.real.{name}"]
+            modules = [store.ENGINE, f"nalr_bench.race.methods.{name}"]
             return fingerprint(modules) == fingerprint([*modules, on])
 
         for part in ("nalr.torch", "nalr.controller", "nalr.policies.noise_adaptive.policy"):
@@ -149,7 +150,7 @@ class TestKeeping:
 
     def test_a_failure_names_the_run(self):
         class Broken(Scheduled):
-            def begin(self, model, base_lr, num_steps):
+            def begin_training(self, model, base_lr, num_steps):
                 raise KeyError("nothing")
 
         with pytest.raises(RunFailed, match=r"adamw linear on the transformer from 0.01, seed 0: KeyError"):
@@ -188,9 +189,9 @@ class TestScores:
         assert ours[2:4] == ("0.50", "0.25") and linear[1] == "1.00 (0.001)"
 
     def test_a_method_without_a_rate_has_the_same_cell_everywhere(self):
-        runs = {**example(), **{Key("transformer", "dog", None, s): result(3.0) for s in range(2)}}
+        runs = {**example(), **{Key("transformer", "dog momentum", None, s): result(3.0) for s in range(2)}}
         row = rows_of(tables(runs)[1])[-1]
-        assert row == ("dog", "-", *["1.50"] * 5)
+        assert row == ("dog momentum", "-", *["1.50"] * 5)
 
     def test_a_best_rate_at_the_edge_is_reported(self):
         assert "edge" not in render(tables(example()))
@@ -225,7 +226,7 @@ class TestCommand:
     def test_it_prints_tables_and_a_verdict_and_writes_files(self, small, tmp_path, capsys):
         report, plot = tmp_path / "real.md", tmp_path / "real.png"
         words = ["race", "real", "--steps", "4", "--seeds", "1", "--jobs", "1"]
-        words += ["--method", "nalr adamw,momentum linear,dog"]
+        words += ["--method", "nalr adamw,momentum linear,dog momentum"]
         words += ["--cache", str(tmp_path / "kept"), "--report", str(report), "--plot", str(plot)]
         assert main(words) == 0
         out = capsys.readouterr().out
@@ -234,7 +235,7 @@ class TestCommand:
         assert plot.stat().st_size > 10_000
         written = report.read_text()
         assert (
-            "Made by `nalr race real --method 'nalr adamw,momentum linear,dog' --seeds 1 --steps 4`"
+            "Made by `nalr race real --method 'nalr adamw,momentum linear,dog momentum' --seeds 1 --steps 4`"
             in written
         )
         assert written.count("| nalr adamw |") == 4  # two models, final and held-out loss
@@ -253,14 +254,26 @@ class TestCommand:
         assert found["command"].endswith("--optimizer momentum --steps 2 --quick")
 
     def test_a_missing_peer_is_one_sentence(self, small, monkeypatch, capsys):
-        monkeypatch.setattr(roster, "find_spec", lambda name: None if name == "momo" else find_spec(name))
-        assert missing(METHODS["momo"]) == "momo-opt"
-        words = ["race", "real", "--method", "momo,nalr momentum", "--task", "conv net", "--steps", "2"]
+        monkeypatch.setattr(methods, "find_spec", lambda name: None if name == "momo" else find_spec(name))
+        assert missing(METHODS["momo given lr"]) == "momo-opt"
+        words = [
+            "race",
+            "real",
+            "--method",
+            "momo given lr,nalr momentum",
+            "--task",
+            "conv net",
+            "--steps",
+            "2",
+        ]
         assert main([*words, "--seeds", "1", "--jobs", "1", "--cache", "none"]) == 0
         out, said = capsys.readouterr()
-        assert "Left out: momo: needs the package momo-opt.\n" in said and "\nmomo " not in out
-        assert main(["race", "real", "--method", "momo"]) == 2
-        assert "The options leave no method; momo: needs the package momo-opt." in capsys.readouterr().err
+        assert "Left out: momo given lr: needs the package momo-opt.\n" in said and "\nmomo " not in out
+        assert main(["race", "real", "--method", "momo given lr"]) == 2
+        assert (
+            "The options leave no method; momo given lr: needs the package momo-opt."
+            in capsys.readouterr().err
+        )
 
     def test_unknown_names_are_refused_with_the_nearest(self, capsys):
         with pytest.raises(SystemExit):
@@ -270,7 +283,7 @@ class TestCommand:
     def test_the_list_names_everybody(self, capsys):
         assert main(["race", "real", "--list"]) == 0
         out = capsys.readouterr().out
-        assert all(name in out for name in (*METHODS, *TASKS)) and len(PEERS) == 10
+        assert all(name in out for name in (*METHODS, *TASKS))
 
 
 def test_schedules_are_tuned_beyond_the_base_rates_and_over_them():
@@ -278,7 +291,7 @@ def test_schedules_are_tuned_beyond_the_base_rates_and_over_them():
         grid = rates(METHODS[f"{optimizer} cosine"])
         assert len(grid) == 14 and set(bases) < set(grid) and list(grid) == sorted(grid)
         assert grid[-1] == 10 * bases[-1]
-    assert rates(METHODS["dog"]) == (None,) and rates(METHODS["nalr adamw"]) == BASE_RATES["adamw"]
+    assert rates(METHODS["dog momentum"]) == (None,) and rates(METHODS["nalr adamw"]) == BASE_RATES["adamw"]
 
 
 def test_the_document_says_what_was_left_out():

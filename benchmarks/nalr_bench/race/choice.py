@@ -10,12 +10,12 @@ from importlib.util import find_spec
 
 from nalr_bench.race.engine.plan import plan
 from nalr_bench.race.engine.run import Start
-from nalr_bench.race.methods.contender import Contender
+from nalr_bench.race.methods.ablated import ablated
+from nalr_bench.race.methods.method import PROBLEM, Method
 from nalr_bench.race.methods.ours import Nalr
-from nalr_bench.race.methods.roster import CONTENDERS, OURS, missing
+from nalr_bench.race.methods.roster import METHODS, OURS, missing
 from nalr_bench.race.problems.catalog import ENTRIES
 from nalr_bench.race.problems.entry import OPTIMIZERS, Entry
-from nalr_bench.race.reports.ablations import ablated
 
 REFERENCES = ("linear", "constant")
 """What each optimizer's methods are held to: these schedules, tuned, are in every race."""
@@ -55,7 +55,7 @@ class Choice:
     """
 
     entries: list[Entry]
-    contenders: list[Contender]
+    contenders: list[Method]
     seeds: int
     num_steps: int | None
     offset: float
@@ -114,28 +114,26 @@ def command(options: argparse.Namespace) -> str:
     return shlex.join(words)
 
 
-def _asked(options: argparse.Namespace) -> list[Contender]:
+def _asked(options: argparse.Namespace) -> list[Method]:
     quick = options.quick and not options.method
-    names = [each.name for each in OURS] if quick else options.method or list(CONTENDERS)
+    names = [each.name for each in OURS] if quick else options.method or list(METHODS)
     optimizers = options.optimizer or (["sgd"] if quick else OPTIMIZERS)
-    asked = [CONTENDERS[name] for name in dict.fromkeys(names)]
-    return [each for each in asked if each.optimizer in optimizers]
+    asked = [METHODS[name] for name in dict.fromkeys(names)]
+    return [each for each in asked if each.optimizer in optimizers and PROBLEM in each.kinds]
 
 
-def _contenders(asked: Sequence[Contender], left_out: list[str]) -> list[Contender]:
+def _contenders(asked: Sequence[Method], left_out: list[str]) -> list[Method]:
     """Return those of `asked` that can run here, and the references of their optimizers."""
-    absent = missing()
-    here: dict[str, Contender] = {}
+    here: dict[str, Method] = {}
     for each in asked:
-        # A rule with something missing is not in the roster: it needs what its optimizer's schedule does.
-        package = absent.get(each.name) or absent.get(f"{each.optimizer} {REFERENCES[0]}")
+        package = missing(each)
         if package:
             left_out.append(f"{each.name}: needs the package {package}")
         else:
             here[each.name] = each
     for optimizer in dict.fromkeys(each.optimizer for each in here.values()):
         for shape in REFERENCES:
-            here.setdefault(f"{optimizer} {shape}", CONTENDERS[f"{optimizer} {shape}"])
+            here.setdefault(f"{optimizer} {shape}", METHODS[f"{optimizer} {shape}"])
     return list(here.values())
 
 

@@ -17,7 +17,7 @@ from nalr_bench.race.choice import Choice, Contradiction, choose, command
 from nalr_bench.race.engine.race import RunFailed, race
 from nalr_bench.race.engine.result import Key, Result
 from nalr_bench.race.engine.store import Store, default_path
-from nalr_bench.race.methods.roster import CONTENDERS
+from nalr_bench.race.methods.roster import METHODS
 from nalr_bench.race.problems.catalog import ENTRIES
 from nalr_bench.race.reports import ablations, document
 from nalr_bench.race.reports.draw import Drawing
@@ -65,7 +65,7 @@ def catalogue() -> str:
     problems = [("problem", "group", "family")]
     problems += [(entry.name, entry.group, entry.family) for entry in ENTRIES.values()]
     methods = [("method", "optimizer", "base rate")]
-    for each in CONTENDERS.values():
+    for each in METHODS.values():
         kind = "needs none" if not each.takes_rate else "any" if each.tuning_free else "to be tuned"
         methods.append((each.name, each.optimizer, kind))
     return f"{text.aligned(problems)}\n\n{text.aligned(methods)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -91,17 +91,11 @@ def problems(text: str) -> list[str]:
 
 def methods(text: str) -> list[str]:
     """Return the methods of a list with commas, sets in full."""
-    from nalr_bench.race.methods import roster
+    from nalr_bench.race.methods.roster import METHODS, SETS
 
-    sets: Mapping[str, Iterable[roster.Entrant]] = {
-        "ours": roster.OURS,
-        "schedules": roster.SCHEDULES,
-        "peers": roster.PEERS,
-        "published": roster.PUBLISHED,
-    }
-    names = _listed(text, lambda name: known("a method", name, (*roster.CONTENDERS, *sets)))
+    names = _listed(text, lambda name: known("a method", name, (*METHODS, *SETS)))
     return [
-        full for name in names for full in ([each.name for each in sets[name]] if name in sets else [name])
+        full for name in names for full in ([each.name for each in SETS[name]] if name in SETS else [name])
     ]
 
 

@@ -7,8 +7,9 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from nalr_bench.real.method import Method
-from nalr_bench.real.roster import METHODS, OPTIMIZERS, OURS, TASKS, missing, rates
+from nalr_bench.race.methods.method import Method
+from nalr_bench.race.methods.roster import missing
+from nalr_bench.real.roster import METHODS, OPTIMIZERS, SETS, TASKS, rates
 from nalr_bench.real.runs import Start
 from nalr_bench.real.task import Task
 
@@ -90,7 +91,7 @@ def command(options: argparse.Namespace) -> str:
 
 def _methods(options: argparse.Namespace, left_out: list[str]) -> list[Method]:
     """Return the methods that were asked for and can run here, references first and ours last."""
-    everyone = [method.name for method in OURS] if options.quick else list(METHODS)
+    everyone = [method.name for method in SETS["ours"]] if options.quick else list(METHODS)
     asked = set(options.method or everyone)
     optimizers = options.optimizer or OPTIMIZERS
     here = []

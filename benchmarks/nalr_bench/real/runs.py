@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from nalr_bench.race.methods.contender import Diverged
+from nalr_bench.race.methods.method import Diverged, Method, Training
 from nalr_bench.race.methods.tensors import single_threaded_torch
-from nalr_bench.real.method import Method, Training
 from nalr_bench.real.task import Samples, Task
 
 if TYPE_CHECKING:
@@ -96,7 +95,7 @@ def run(start: Start) -> Result:
         warnings.simplefilter("ignore")
         torch.manual_seed(start.seed)
         model = start.task.model()
-        training = start.method.begin(model, 1.0 if start.lr is None else start.lr, start.num_steps)
+        training = start.method.begin_training(model, 1.0 if start.lr is None else start.lr, start.num_steps)
         first = evaluate(model, start.task.training_set())
         notes = _Notes(start.num_steps)
         try:

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from nalr_bench.race.methods.method import Method
 from nalr_bench.real.choice import REFERENCE
-from nalr_bench.real.method import Method
 from nalr_bench.real.roster import BASE_RATES, OPTIMIZERS, rates
 from nalr_bench.real.runs import Key, Result
 from nalr_bench.real.task import Task

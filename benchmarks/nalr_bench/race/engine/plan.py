@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from nalr_bench.race.engine.run import Start
-from nalr_bench.race.methods.contender import Contender
+from nalr_bench.race.methods.method import Method
 from nalr_bench.race.methods.schedules import Scheduled
 from nalr_bench.race.problems.entry import Entry
 
@@ -18,7 +18,7 @@ TUNED = (0.01, 0.0215, 0.0464, 0.1, 0.215, 0.464, 1.0, 2.15, 4.64, 10.0, 21.5)
 REFERENCES = ("linear", "constant")
 
 
-def factors(contender: Contender) -> tuple[float, ...]:
+def factors(contender: Method) -> tuple[float, ...]:
     """Return the factors that `contender` starts from, in ascending order; nan alone if it takes no rate."""
     if not contender.takes_rate:
         return (math.nan,)
@@ -29,7 +29,7 @@ def factors(contender: Contender) -> tuple[float, ...]:
 
 def plan(
     entries: Iterable[Entry],
-    contenders: Sequence[Contender],
+    contenders: Sequence[Method],
     seeds: Sequence[int],
     *,
     num_steps: int | None = None,
@@ -45,6 +45,6 @@ def plan(
     ]
 
 
-def _offset_for(contender: Contender, offset: float) -> float:
+def _offset_for(contender: Method, offset: float) -> float:
     """Return 0 for schedules, which never look at the loss: their runs need not be made again."""
     return 0.0 if isinstance(contender, Scheduled) else offset

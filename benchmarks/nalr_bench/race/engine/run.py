@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nalr_bench.race.engine.result import Key, Result
-from nalr_bench.race.methods.contender import Contender, Diverged, Stepper
+from nalr_bench.race.methods.method import Diverged, Method, Stepper
 from nalr_bench.race.problems.entry import Entry
 from nalr_bench.race.problems.problem import Problem
 
@@ -35,7 +35,7 @@ class Start:
     ----------
     entry : Entry
         The problem.
-    contender : Contender
+    contender : Method
         The method.
     factor : float
         Its base rate over the natural one; nan where it takes none.
@@ -48,7 +48,7 @@ class Start:
     """
 
     entry: Entry
-    contender: Contender
+    contender: Method
     factor: float
     seed: int
     num_steps: int | None = None

@@ -1,1 +1,1 @@
-"""The methods of the race: schedules, peers from their own packages, and nalr; all listed in `roster`."""
+"""The methods of the race: schedules, peers from their own packages, published rules, nalr; see `roster`."""

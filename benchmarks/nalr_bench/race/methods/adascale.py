@@ -8,22 +8,22 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nalr_bench.race.methods.contender import Diverged, Stepper
+from nalr_bench.race.methods.method import Diverged, OnProblems, Stepper
 from nalr_bench.race.methods.schedules import factors
 from nalr_bench.race.methods.tensors import require, single_threaded_torch
 
 Array = NDArray[np.float64]
 
 PARTS = 2
-"""The rows of a step are two gradients of half the batch each: the fewest that show their noise."""
+"""Gradients a step, each of half the batch: the fewest that show their noise."""
 
 
 @dataclass(frozen=True)
-class AdaScale:
+class AdaScale(OnProblems):
     """fairscale's AdaScale around torch's SGD, over a linear schedule: the rate gets up to twice the base.
 
-    A step of one row has no halves; it gets the schedule's rate as it is. The schedule goes by the steps
-    made, not by the sum of the gains as in the paper: the length of the run in those is not known before.
+    A step of one row cannot be halved and gets the schedule's rate. The schedule counts steps, not the sum
+    of the gains as in the paper, since that sum at the end of a run is not known before.
     """
 
     optimizer: str = "sgd"
@@ -39,7 +39,7 @@ class AdaScale:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Return the packages that must be there."""
+        """Return the packages that must be installed."""
         return ("torch", "fairscale")
 
     def begin(self, params: Array, base_lr: float, num_steps: int) -> Stepper:
@@ -49,7 +49,7 @@ class AdaScale:
 
 
 class _InHalves:
-    """The package listens to backward passes: two a step, each through a product with a given gradient."""
+    """Two backward passes a step, since the package hooks them: each of a product with a given gradient."""
 
     def __init__(self, params: Array, rates: list[float]) -> None:
         from fairscale.optim import AdaScale as Scaler

@@ -1,4 +1,4 @@
-"""Runs judged by the average of their iterates, which is what their user would be handed."""
+"""Runs judged by the average of their iterates."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nalr.arrays.iterate_average import IterateAverage
-from nalr_bench.race.methods.contender import Stepper
+from nalr_bench.race.methods.method import OnProblems, Stepper
 from nalr_bench.race.methods.schedules import Scheduled
 
 Array = NDArray[np.float64]
 
 
 class Averaged:
-    """A stepper with `IterateAverage` behind it; the steps are the same with or without."""
+    """A stepper whose parameters are averaged by `IterateAverage`; its steps do not change."""
 
     def __init__(self, stepper: Stepper, params: Array) -> None:
         self._stepper = stepper
@@ -23,7 +23,7 @@ class Averaged:
         self._average = IterateAverage()
 
     def step(self, rows: Array, loss: float) -> float:
-        """Take a step, and the new parameters into the average."""
+        """Take a step and average the new parameters."""
         lr = self._stepper.step(rows, loss)
         self._average.update(self._params)
         return lr
@@ -34,15 +34,15 @@ class Averaged:
 
 
 @dataclass(frozen=True)
-class AveragedSchedule(Scheduled):
-    """A schedule that hands out the average: a constant rate is what averages were proven for.
+class AveragedSchedule(OnProblems, Scheduled):
+    """A schedule judged by the average, for which theory asks a constant rate.
 
     A class of its own, so that the others' results do not depend on `nalr.arrays.iterate_average`.
     """
 
     @property
     def name(self) -> str:
-        """Return the schedule's name, and that it averages."""
+        """Return the schedule's name with "averaged"."""
         return f"{super().name} averaged"
 
     def begin(self, params: Array, base_lr: float, num_steps: int) -> Stepper:

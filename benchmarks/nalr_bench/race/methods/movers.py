@@ -1,4 +1,4 @@
-"""The three optimizers of the race, given their learning rate at every step."""
+"""The three optimizers of the problems, given their learning rate at every step."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from nalr_bench.race.methods.method import PROBLEM, TASK, Kind
 from nalr_bench.race.methods.tensors import Shared, mean_into, single_threaded_torch
 from nalr_bench.race.problems.entry import MOMENTUM
 
@@ -111,3 +112,8 @@ MOVERS: dict[str, Callable[[Array], Mover]] = {"sgd": PlainSGD, "momentum": Mome
 def needs_of(optimizer: str) -> tuple[str, ...]:
     """Return the packages that a mover needs, as imported."""
     return () if optimizer == "sgd" else ("torch",)
+
+
+def kinds_of(optimizer: str) -> tuple[Kind, ...]:
+    """Return what a method around this optimizer races on: networks are trained by the other two."""
+    return (PROBLEM,) if optimizer == "sgd" else (PROBLEM, TASK)

@@ -1,19 +1,24 @@
-"""What the peers have in common: torch optimizers of other packages, that find their own rate."""
+"""A torch optimizer of another package as a method, on problems and on tasks."""
 
 from __future__ import annotations
 
-import math
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nalr_bench.race.methods.contender import Diverged, Stepper
-from nalr_bench.race.methods.schedules import factors, usual_warm_up
-from nalr_bench.race.methods.tensors import Shared, require
+from nalr_bench.race.methods.method import Diverged, Kind, Stepper, Training
+from nalr_bench.race.methods.schedules import factors
+from nalr_bench.race.methods.tensors import OnArray, Shared, require
+from nalr_bench.race.methods.training import PlannedTraining
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Module
 
 Array = NDArray[np.float64]
 
@@ -22,87 +27,148 @@ REFUSALS = (ArithmeticError, AssertionError, ValueError)
 
 
 @dataclass(frozen=True)
-class Peer(ABC):
-    """A method from its own package, its defaults but for what its authors advise; no weight decay.
+class OptimizerSpec:
+    """How the torch optimizer of a peer is built and stepped.
 
     Parameters
     ----------
-    optimizer : str
-        Which family it is compared in.
-    shape : str
-        The schedule of its rate's multiplier: see `nalr_bench.race.methods.schedules.factors`.
+    package, maker : str
+        The package, as imported, and its class; for Mechanic the class of torch that it wraps.
+    settings : tuple of (str, object)
+        Arguments that differ from the defaults.
+    warm_up : float
+        Share of the steps that it is given as `warmup_steps`.
+    takes_loss : bool
+        Whether its step is given the loss.
+    judged : str
+        By the "parameters", by those of its "eval" mode, or by its package's "average".
     """
 
-    optimizer: str
-    shape: str = "constant"
+    package: str
+    maker: str
+    settings: tuple[tuple[str, Any], ...] = ()
+    warm_up: float = 0.0
+    takes_loss: bool = False
+    judged: Literal["parameters", "eval", "average"] = "parameters"
 
-    takes_rate: ClassVar[bool] = False
+    def make(self, parameters: Iterable[Any], lr: float, num_steps: int) -> Any:
+        """Return the optimizer of these parameters."""
+        import torch
+
+        package, settings = import_module(self.package), dict(self.settings)
+        if self.warm_up:
+            settings["warmup_steps"] = round(self.warm_up * num_steps)
+        if self.package == "mechanic_pytorch":
+            return package.mechanize(getattr(torch.optim, self.maker))(parameters, lr=lr, **settings)
+        return getattr(package, self.maker)(parameters, lr=lr, **settings)
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A method of another package.
+
+    Parameters
+    ----------
+    name : str
+        Short and unique.
+    optimizer : str
+        The family that it is compared in.
+    spec : OptimizerSpec
+        Its optimizer.
+    lr : float or None
+        The rate, or the multiplier of its own rate, that its authors advise; None for a base rate.
+    shape, warm_up : str, float
+        The schedule of `lr`: see `nalr_bench.race.methods.schedules.factors`.
+    kinds : tuple of str
+        What it races on.
+    """
+
+    name: str
+    optimizer: str
+    spec: OptimizerSpec
+    lr: float | None
+    shape: str
+    warm_up: float
+    kinds: tuple[Kind, ...]
+
     tuning_free: ClassVar[bool] = True
-    package: ClassVar[str]
-    title: ClassVar[str]
+    microbatches: ClassVar[int] = 1
 
     @property
-    def name(self) -> str:
-        """Return title, optimizer and schedule, if there is one."""
-        return " ".join([self.title, self.optimizer, *([] if self.shape == "constant" else [self.shape])])
+    def takes_rate(self) -> bool:
+        """Return whether it starts from a base rate."""
+        return self.lr is None
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Return the packages that must be there, as imported."""
-        return ("torch", self.package)
-
-    @property
-    def warm_up(self) -> float:
-        """Return the share of the steps that warm up: as in the tuned schedules of its family."""
-        return usual_warm_up(self.optimizer, self.shape)
-
-    @abstractmethod
-    def make(self, parameter: Any, num_steps: int) -> Any:
-        """Return the torch optimizer of the tensor `parameter`."""
+        """Return the packages that must be installed."""
+        return ("torch", self.spec.package)
 
     def begin(self, params: Array, base_lr: float, num_steps: int) -> Stepper:
-        """Begin a run; the base rate is not used."""
+        """Begin a run on a problem."""
         require(self.name, self.needs)
         shared = Shared(params)
-        run = self.stepping(self.make(shared.tensor, num_steps), shared, params)
-        if self.shape != "constant":
-            run.follow(factors(self.shape, num_steps, self.warm_up))
-        return run
+        return OnArray(self.begin_training(shared.module(), base_lr, num_steps), shared)
 
-    def stepping(self, optimizer: Any, shared: Shared, params: Array) -> Stepping:
-        """Return how the optimizer is stepped."""
-        return Stepping(optimizer, shared, params)
+    def begin_training(self, model: Module, base_lr: float, num_steps: int) -> Training:
+        """Begin a run on a task."""
+        require(self.name, self.needs)
+        peak = base_lr if self.lr is None else self.lr
+        optimizer = self.spec.make(model.parameters(), peak, num_steps)
+        rates = [peak * factor for factor in factors(self.shape, num_steps, self.warm_up)]
+        return RUNS[self.spec.judged](self.spec, model, optimizer, rates)
 
 
-class Stepping:
-    """A torch optimizer at work on shared memory."""
+class _PeerTraining(PlannedTraining):
+    """What an optimizer raises on values that are not finite is the end of the run."""
 
-    def __init__(self, optimizer: Any, shared: Shared, params: Array) -> None:
-        self._optimizer = optimizer
-        self._shared = shared
-        self._params = params
-        self._rates: Iterator[float] = iter(())  # none: the rate stays as it is
+    def __init__(self, spec: OptimizerSpec, model: Module, optimizer: Any, rates: Iterable[float]) -> None:
+        super().__init__(model, optimizer, rates)
+        self._takes_loss = spec.takes_loss
 
-    def follow(self, multipliers: list[float]) -> None:
-        """Multiply the optimizer's rate by these, step by step."""
-        peak = self._optimizer.param_groups[0]["lr"]
-        self._rates = iter([peak * multiplier for multiplier in multipliers])
-
-    def step(self, rows: Array, loss: float) -> float:
-        """Take a step."""
-        self._shared.set_gradient(rows)
-        for rate in self._rates:
-            self._optimizer.param_groups[0]["lr"] = rate
-            break
+    def _advance(self, loss: Tensor) -> None:
         try:
-            self._advance(loss)
+            if self._takes_loss:
+                self._optimizer.step(loss=loss)
+            else:
+                self._optimizer.step()
         except REFUSALS as error:
             raise Diverged(f"{type(self._optimizer).__name__} gave up: {error!r}.") from error
-        return math.nan
 
-    def _advance(self, loss: float) -> None:
-        self._optimizer.step()
 
-    def judged(self) -> Array:
-        """Return the parameters."""
-        return self._params
+class _EvalMode(_PeerTraining):
+    """Gradients are taken at one point, and the run is judged at another: schedule-free's average."""
+
+    def __init__(self, spec: OptimizerSpec, model: Module, optimizer: Any, rates: Iterable[float]) -> None:
+        super().__init__(spec, model, optimizer, rates)
+        optimizer.train()
+
+    @contextmanager
+    def judged(self) -> Iterator[Module]:
+        trained = [parameter.data.clone() for parameter in self._model.parameters()]
+        self._optimizer.eval()
+        yield self._model
+        self._optimizer.train()
+        # `train` restores them but for rounding; to be judged must change nothing.
+        for parameter, values in zip(self._model.parameters(), trained, strict=True):
+            parameter.data.copy_(values)
+
+
+class _Averaging(_PeerTraining):
+    """The package's averager, which wants a module, follows the run and is judged."""
+
+    def __init__(self, spec: OptimizerSpec, model: Module, optimizer: Any, rates: Iterable[float]) -> None:
+        super().__init__(spec, model, optimizer, rates)
+        self._averager = import_module(spec.package).PolynomialDecayAverager(model)
+
+    def _advance(self, loss: Tensor) -> None:
+        super()._advance(loss)
+        self._averager.step()
+
+    @contextmanager
+    def judged(self) -> Iterator[Module]:
+        yield self._averager.averaged_model
+
+
+RUNS = {"parameters": _PeerTraining, "eval": _EvalMode, "average": _Averaging}
+"""By `OptimizerSpec.judged`."""

@@ -8,18 +8,18 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nalr_bench.race.methods.contender import Stepper
+from nalr_bench.race.methods.method import OnProblems, Stepper
 from nalr_bench.race.methods.movers import MOVERS, Mover
 from nalr_bench.race.methods.tensors import require, single_threaded_torch
 
 Array = NDArray[np.float64]
 
 EPOCHS = 100
-"""The run counts as this many epochs; each tells the scheduler the mean of its minibatch losses."""
+"""Epochs of a run; after each the scheduler is given the mean of its minibatch losses."""
 
 
 @dataclass(frozen=True)
-class Plateau:
+class Plateau(OnProblems):
     """An optimizer under ReduceLROnPlateau with its defaults: a tenth of the rate after 10 bad epochs.
 
     Parameters
@@ -40,7 +40,7 @@ class Plateau:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Return the packages that must be there."""
+        """Return the packages that must be installed."""
         return ("torch",)
 
     def begin(self, params: Array, base_lr: float, num_steps: int) -> Stepper:
@@ -50,7 +50,7 @@ class Plateau:
 
 
 class _Watching:
-    """The scheduler holds an optimizer that never steps; its rate is read from there."""
+    """The scheduler changes the rate of an optimizer that never steps; the mover steps at that rate."""
 
     def __init__(self, mover: Mover, params: Array, base_lr: float, epoch: int) -> None:
         torch = single_threaded_torch()

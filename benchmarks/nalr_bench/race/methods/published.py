@@ -1,4 +1,4 @@
-"""Published rules of `nalr.policies` in the race, each with its defaults, on the readings that ours has."""
+"""Published rules of `nalr.policies`, each with its defaults, on the same measurements as our rule."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nalr.controller import NoiseAdaptiveLR
 from nalr.policies import SASA, VSGD, AdaScale, NoiseScaled, Policy, PolyakStep, WarmupCosine
-from nalr_bench.race.methods.contender import Stepper
+from nalr_bench.race.methods.method import OnProblems, Stepper
 from nalr_bench.race.methods.movers import MOVERS, needs_of
 from nalr_bench.race.methods.ours import Controlled
 from nalr_bench.race.methods.tensors import require
@@ -25,11 +25,11 @@ RULES: dict[str, Callable[[], Policy]] = {
     "sasa": SASA,
     "polyak step": PolyakStep,
 }
-"""Those that the roster does not have already, from packages of their authors or from torch."""
+"""Those that do not take part already in the package of their authors or in torch."""
 
 
 @dataclass(frozen=True)
-class Published:
+class Published(OnProblems):
     """`NoiseAdaptiveLR` with a published rule as its policy.
 
     Parameters
@@ -53,7 +53,7 @@ class Published:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Return the packages that must be there."""
+        """Return the packages that must be installed."""
         return needs_of(self.optimizer)
 
     def begin(self, params: Array, base_lr: float, num_steps: int) -> Stepper:

@@ -1,77 +1,54 @@
-"""Who takes part."""
+"""Which methods there are."""
 
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Protocol
 
 from nalr_bench.race.methods.adascale import AdaScale
 from nalr_bench.race.methods.averaged import AveragedSchedule
-from nalr_bench.race.methods.contender import Contender
-from nalr_bench.race.methods.d_adaptation import DAdaptation
-from nalr_bench.race.methods.dog_averaged import DoG
-from nalr_bench.race.methods.mechanic_tuner import Mechanic
-from nalr_bench.race.methods.momo_model import MoMo
+from nalr_bench.race.methods.method import Method
 from nalr_bench.race.methods.ours import Nalr
+from nalr_bench.race.methods.peers import PEERS
 from nalr_bench.race.methods.plateau import Plateau
-from nalr_bench.race.methods.prodigy import Prodigy
 from nalr_bench.race.methods.published import RULES, Published
-from nalr_bench.race.methods.schedule_free import ScheduleFree
 from nalr_bench.race.methods.schedules import SHAPES, Scheduled
 from nalr_bench.race.problems.entry import OPTIMIZERS
 
-
-class Entrant(Contender, Protocol):
-    """A contender that says what it needs."""
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """The packages that must be there, as imported."""
-
-
-OURS: tuple[Entrant, ...] = (
-    *(Nalr(optimizer, horizon) for optimizer in OPTIMIZERS for horizon in (True, False)),
-    Nalr("sgd", horizon=False, averaged=True),
-    Nalr("adamw", horizon=False, averaged=True),
+OURS: tuple[Method, ...] = (
+    *(
+        Nalr(optimizer, horizon, microbatches=microbatches)
+        for optimizer in OPTIMIZERS
+        for horizon, microbatches in ((True, 1), (True, 2), (False, 1))
+        if (optimizer, microbatches) != ("sgd", 2)  # networks are not trained by plain SGD here
+    ),
+    *(Nalr(optimizer, horizon=False, averaged=True) for optimizer in ("sgd", "adamw")),
 )
-SCHEDULES: tuple[Entrant, ...] = (
+SCHEDULES: tuple[Method, ...] = (
     *(Scheduled(optimizer, shape) for optimizer in OPTIMIZERS for shape in SHAPES),
     AveragedSchedule("sgd", "constant"),
     Plateau("sgd"),
     Plateau("adamw"),
     AdaScale(),
 )
-PUBLISHED: tuple[Entrant, ...] = tuple(Published(rule) for rule in RULES)
-PEERS: tuple[Entrant, ...] = (
-    ScheduleFree("sgd"),
-    DAdaptation("sgd"),
-    DAdaptation("sgd", "linear"),
-    DoG("sgd"),
-    Mechanic("sgd", "linear"),
-    MoMo("sgd"),
-    DAdaptation("momentum", "linear"),
-    Mechanic("momentum", "linear"),
-    ScheduleFree("adamw"),
-    DAdaptation("adamw", "linear"),
-    Prodigy("adamw"),
-    Prodigy("adamw", "cosine"),
-    Mechanic("adamw", "linear"),
-    MoMo("adamw"),
-)
-ENTRANTS = (*OURS, *SCHEDULES, *PEERS, *PUBLISHED)
+PUBLISHED: tuple[Method, ...] = tuple(Published(rule) for rule in RULES)
 
-CONTENDERS: dict[str, Contender] = {entrant.name: entrant for entrant in ENTRANTS}
-"""By name."""
+SETS: dict[str, tuple[Method, ...]] = {
+    "ours": OURS,
+    "nalr": OURS,
+    "schedules": SCHEDULES,
+    "peers": PEERS,
+    "published": PUBLISHED,
+}
+"""What the options know by one name."""
+
+METHODS: dict[str, Method] = {method.name: method for methods in SETS.values() for method in methods}
+"""All, by name."""
 
 DISTRIBUTIONS = {"dog": "dog-optimizer", "mechanic_pytorch": "mechanic-pytorch", "momo": "momo-opt"}
 """Packages that are installed under another name than they are imported by."""
 
 
-def missing() -> dict[str, str]:
-    """Return the contenders that cannot run here, by name, with the package to install for each."""
-    return {
-        entrant.name: DISTRIBUTIONS.get(package, package)
-        for entrant in ENTRANTS
-        for package in reversed(entrant.needs)
-        if find_spec(package) is None
-    }
+def missing(method: Method) -> str | None:
+    """Return the package to install before `method` can run; None if all are there."""
+    absent = (package for package in method.needs if find_spec(package) is None)
+    return next((DISTRIBUTIONS.get(package, package) for package in absent), None)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nalr_bench.race.methods.contender import Stepper
-from nalr_bench.race.methods.movers import MOVERS, Mover, needs_of
+from nalr_bench.race.methods.method import Kind, Stepper, Training
+from nalr_bench.race.methods.movers import MOVERS, Mover, kinds_of, needs_of
 from nalr_bench.race.methods.tensors import require
+from nalr_bench.race.methods.training import PlannedTraining, torch_optimizer
+
+if TYPE_CHECKING:
+    from torch.nn import Module
 
 Array = NDArray[np.float64]
 
@@ -71,6 +75,7 @@ class Scheduled:
 
     takes_rate: ClassVar[bool] = True
     tuning_free: ClassVar[bool] = False
+    microbatches: ClassVar[int] = 1
 
     @property
     def name(self) -> str:
@@ -79,15 +84,27 @@ class Scheduled:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Return the packages that must be there."""
+        """Return the packages that must be installed."""
         return needs_of(self.optimizer)
 
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """Return what it races on."""
+        return kinds_of(self.optimizer)
+
     def begin(self, params: Array, base_lr: float, num_steps: int) -> Stepper:
-        """Begin a run."""
+        """Begin a run on a problem."""
         require(self.name, self.needs)
+        return _Planned(MOVERS[self.optimizer](params), params, self._rates(base_lr, num_steps))
+
+    def begin_training(self, model: Module, base_lr: float, num_steps: int) -> Training:
+        """Begin a run on a task."""
+        optimizer = torch_optimizer(self.optimizer, model, base_lr)
+        return PlannedTraining(model, optimizer, self._rates(base_lr, num_steps))
+
+    def _rates(self, base_lr: float, num_steps: int) -> list[float]:
         warm_up = usual_warm_up(self.optimizer, self.shape)
-        rates = [base_lr * factor for factor in factors(self.shape, num_steps, warm_up)]
-        return _Planned(MOVERS[self.optimizer](params), params, rates)
+        return [base_lr * factor for factor in factors(self.shape, num_steps, warm_up)]
 
 
 class _Planned:
