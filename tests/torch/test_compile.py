@@ -12,7 +12,11 @@ import torch._dynamo
 import nalr.torch
 from tests.torch.training import Training, effective
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    # The compiler of torch 2.13 calls it itself.
+    pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning"),
+]
 STEPS = 50
 BACKENDS = ["eager", "aot_eager", "inductor"]
 
@@ -57,7 +61,6 @@ def train(
     return [row[0] for row in seen]
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 @pytest.mark.parametrize(("model", "step"), [(True, False), (False, True), (True, True)])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_compiled_training_decides_as_plain(backend, model, step):
@@ -67,14 +70,12 @@ def test_compiled_training_decides_as_plain(backend, model, step):
     assert len(set(rates)) > 10
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 def test_a_compiled_model_is_one_graph_with_us_too():
     with compiling("aot_eager") as counters:
         train("aot_eager", True, False)
         assert counters["stats"]["unique_graphs"] == 1 and not counters["graph_break"]
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 @pytest.mark.parametrize("tensor", [True, False], ids=["rate in a tensor", "rate a float"])
 def test_a_compiled_step_breaks_once_and_is_not_compiled_anew_at_each_rate(tensor):
     with compiling("eager") as counters:

@@ -145,6 +145,7 @@ def test_what_leaves_no_whole_gradient_is_refused():
         nalr.torch.NoiseAdaptiveLR(still)
 
 
+# `torch.distributed.optim` of torch 2.13 calls `torch.jit` when it is imported.
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 def test_optimizers_in_the_backward_are_refused():
     from torch.distributed.optim import _apply_optimizer_in_backward
