@@ -58,7 +58,7 @@ class Engine:
         self.steps = 0  # that had a gradient
         self.losses = Losses()
         self._first: FirstStep | None = None  # from the first step until its loss has come
-        self._hooks = StepHooks(optimizer, self._before_step, self._after_step, rates.restore)
+        self._hooks = StepHooks(optimizer, self._before_step, rates.restore)
         WATCHED.add(optimizer)
 
     @property
@@ -74,15 +74,21 @@ class Engine:
         if self.rates.idle or self._left_out():
             self.measurement.clear()
             return False
-        found = self._measure(self.losses.take() if loss is None else checked(loss))
+        if loss is None:
+            loss, self.losses.latest = self.losses.latest, None
+        else:
+            loss = checked(loss)  # what a closure returned
+        found = self._measure(loss)
         lr = self.adaptive.lr if found is None else self._decide(*found)
         self.rates.multiply(lr / self.adaptive.base_lr)
+        if self._first is not None or (self.rollback is not None and self.rollback.due):
+            self._hooks.finish = self._finish_step
         return True
 
-    def _after_step(self, decided: bool) -> None:
-        self.rates.restore()
+    def _finish_step(self) -> None:
+        """Shorten the first step, or return to the copy, now that the step has been made."""
         first = self._first
-        if decided and first is not None:
+        if first is not None:
             first.measure(self.measurement.last_factor, accumulation(self.optimizer))
             if not first.waiting:
                 self._shorten(first, 1.0)
@@ -128,7 +134,9 @@ class Engine:
     def _decide(self, moments: Moments, loss: float) -> float:
         """Return the rate of a step with these sums and this loss."""
         lr = self.adaptive.update_policy(moments, loss)
-        self.adaptive.set_applied_lr(lr * self.rates.schedule * self.every)
+        scale = self.rates.schedule * self.every
+        if scale != 1.0 or not moments.usable:  # the optimizer makes the step in any case
+            self.adaptive.set_applied_lr(lr * scale)
         if self.rollback is not None:
             decision = self.adaptive.last_decision
             assert decision is not None

@@ -16,7 +16,10 @@ Loss = float | Tensor
 class Losses:
     """The latest loss, until a decision uses it.
 
-    It is kept as it was given: reading a tensor waits for the device that it is on.
+    Attributes
+    ----------
+    latest : float, Tensor or None
+        As it was given: reading a tensor waits for the device that it is on. Who uses it sets it to None.
     """
 
     def __init__(self) -> None:
@@ -33,11 +36,6 @@ class Losses:
         self._given = True
         if made or math.isfinite(float(loss)):
             self.latest = loss
-
-    def take(self) -> Loss | None:
-        """Return the latest loss, and forget it."""
-        loss, self.latest = self.latest, None
-        return loss
 
     def estimated(self, step_product: float) -> float | None:
         """Return the change of the loss that gradients predict, used where no loss was given.

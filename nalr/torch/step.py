@@ -14,7 +14,7 @@ _OPTIMIZER_FILE = sys.modules[Optimizer.__module__].__file__
 
 
 class StepHooks:
-    """Calls `decide` once before each step of an optimizer, when its gradients are there, and `end` after it.
+    """Calls `decide` once before each step of an optimizer, when its gradients are there; `restore` after it.
 
     Without a closure the gradients are there before the step; with one, after its first call. A subclass
     whose `step` calls that of its base runs the hooks twice in one step: the inner call is passed over.
@@ -25,20 +25,23 @@ class StepHooks:
         Whose steps are watched.
     decide : callable
         Takes the loss that the closure returned, None without one. Returns whether the step takes part.
-    end : callable
-        Called after a step; takes what `decide` returned, False if it was not called.
-    failed : callable
-        Called where a closure raised: the step ends there, and no hook of torch sees it.
+    restore : callable
+        Called after a step, and where a closure raised: no hook of torch sees the end of such a step.
+
+    Attributes
+    ----------
+    finish : callable or None
+        Called once, after the next step that takes part.
     """
 
     def __init__(
         self,
         optimizer: Optimizer,
         decide: Callable[[Any], bool],
-        end: Callable[[bool], None],
-        failed: Callable[[], None],
+        restore: Callable[[], None],
     ) -> None:
-        self._decide, self._end, self._failed = decide, end, failed
+        self._decide, self._restore = decide, restore
+        self.finish: Callable[[], None] | None = None
         self._frame: FrameType | None = None  # of the step that is being made
         self._nested = 0  # steps within it
         self._decided: bool | None = None  # what `decide` returned in this step; None if not called yet
@@ -70,7 +73,7 @@ class StepHooks:
             try:
                 loss = closure(*args, **kwargs)
             except BaseException:
-                self._failed()
+                self._restore()
                 raise
             if self._decided is None:
                 self._decided = self._decide(loss)
@@ -83,9 +86,12 @@ class StepHooks:
             self._nested -= 1
             return
         self._frame = None
-        decided = bool(self._decided)
-        self._made = self._made or decided
-        self._end(decided)
+        self._restore()
+        if self._decided:
+            self._made = True
+            finish, self.finish = self.finish, None
+            if finish is not None:
+                finish()
 
     def within(self) -> bool:
         """Whether the step whose hooks ran last is still being made; one that raised is not."""

@@ -80,14 +80,15 @@ class NoiseAdaptiveOptimizer(Form, Optimizer):
         Any
             What the inner optimizer's step returns.
         """
-        self.engine.losses.take()
+        losses = self.engine.losses
+        losses.latest = None
         if loss is not None:
-            self.engine.losses.give(checked(loss))
+            losses.give(checked(loss))
         try:
             return self.inner.step() if closure is None else self.inner.step(closure)
         finally:
             self.engine.rates.restore()
-            self.engine.losses.take()  # of a step that was left out
+            losses.latest = None  # of a step that was left out
 
     # -- the inner optimizer's ----------------------------------------------------------------------
 
