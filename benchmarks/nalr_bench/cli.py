@@ -1,4 +1,4 @@
-"""The commands of the laboratory: ``nalr bench``, ``nalr race`` and ``nalr demo``."""
+"""The commands of the benchmarks: ``nalr bench``, ``nalr race`` and ``nalr demo``."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from nalr import _checks
+from nalr.moments.plain_step import is_plain_step
 from nalr.moments.record import Moments
 from nalr.policies.base import Decision, Evidence, Policy, Reason
 from nalr.statistics.averages import DecayedAverages
@@ -15,9 +16,6 @@ from nalr.statistics.intervals import fieller_interval, student_t_quantile
 
 CLEAR = 0.9
 """Share of signal in |ḡ|² from which on a step needs no averaging."""
-
-PLAIN = 1e-3
-"""A step is plain SGD when |s|² is (η|ḡ|)² to this share; else Q is not the slope along it."""
 
 
 @dataclass(slots=True)
@@ -57,21 +55,18 @@ class VSGD(Policy):
     A = (Q − p)/η the change between. Var A grows as 1/η², so each step weighs by its η²: the rate is the
     average of η²Q over that of η(Q − p).
 
-    *Memory.* vSGD's grows and shrinks with the noise, down to the last step alone where there is none. Here a
-    step whose noise tr Σ/B is below a tenth of |ḡ|² speaks for itself, and begins the averages anew; that is
-    also how a rate far too large is mended at once. All others are averaged over `memory` steps.
+    *Memory.* A step whose noise tr Σ/B is below a tenth of |ḡ|² begins the averages anew, so that a rate
+    far too large is corrected at once. All others are averaged over `memory` steps.
 
-    *Where A is not significant.* The rate moves just into Fieller's interval of the averages' Q/A, its
-    variance from blocks of steps, and is held where it is in there already. The interval has no upper end
-    where A may be zero, and 0 for its lower where Q may be: so nothing moves in the first steps, nor at rates
-    so small that A drowns in noise. To take Q/A itself whenever it looks significant, as one look in twenty
-    does by chance, would lower the rate each time, and at lower rates A is known still less. A clear step
-    without curvature, A ≤ 0, changes nothing.
+    *Where A is not significant.* The rate moves just into Fieller's interval of the averages' Q/A, with its
+    variance from blocks of steps, and is held where it is inside already. The interval has no upper end
+    where A may be zero, and a lower end of 0 where Q may be: the rate is held in the first steps, and
+    where it is so small that noise hides A. A step with little noise and A ≤ 0 changes nothing.
 
     *Needs* two rows a step and plain SGD, which |s|² = η²|ḡ|² shows; other steps change nothing.
 
     *Known weaknesses.* It is the best rate for the next step and a bad one for the run: it falls like 1/t as
-    soon as noise rules, and slow directions never arrive (short-horizon bias, Wu et al. 2018, arXiv
+    soon as noise dominates, and slow directions never arrive (short-horizon bias, Wu et al. 2018, arXiv
     1803.02021). Without noise each rate is the best of the step before, that of Barzilai & Borwein (1988),
     and not monotone. In noise a rate far too small may stay so.
 
@@ -119,9 +114,8 @@ class VSGD(Policy):
     def _judge(self, moments: Moments, lr: float) -> dict[str, float]:
         """Take in the step that led here, if its two slopes are known, and set the rate."""
         s = self._state
-        expected = lr * lr * s.squared_norm
         known = not math.isnan(moments.step_product + s.signal) and lr > 0.0
-        if not (known and abs(moments.step_squared_norm - expected) <= PLAIN * expected):
+        if not (known and is_plain_step(moments, lr * lr * s.squared_norm)):
             return {}
         slope, change = lr * lr * s.signal, lr * s.signal - moments.step_product  # ⟨ḡ′, s⟩ is η p
         if s.signal > CLEAR * s.squared_norm:

@@ -1,4 +1,4 @@
-"""Single runs of a race step by step, as `nalr.plotting.plot_rates` draws them."""
+"""Single runs of a race step by step, as `base_rates.plot_rates` draws them."""
 
 from __future__ import annotations
 

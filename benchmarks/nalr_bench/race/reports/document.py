@@ -34,7 +34,7 @@ def write(report: Report, choice: Choice, command: str, records: Sequence[dict[s
     if choice.left_out:
         parts.append(f"Left out: {'; '.join(choice.left_out)}.")
     if records:
-        parts += ["## What each ingredient buys", *map(text.piped, ablations.tables(records))]
+        parts += ["## The rule without each ingredient", *map(text.piped, ablations.tables(records))]
         parts.append(ablations.LEGEND)
     parts += [
         "## Scores",

@@ -8,7 +8,7 @@ from nalr_bench.race.engine.plan import SCORED
 from nalr_bench.race.scoring.standing import Cell, Standing
 from nalr_bench.tables import ABSENT, number
 
-FACTORS = f"base rates b from {SCORED[0]:g} to {SCORED[-1]:g} times the natural one"
+FACTORS = f"base rates b from 1e{math.log10(SCORED[0]):.0f} to {SCORED[-1]:g} times the natural one"
 """What the score is taken over."""
 
 
