@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from nalr_bench.kernels.options import names_of, whole_number
-from nalr_bench.race.options import document
+from nalr_bench.readers import document, names_of, whole_number
 
 STUDIES = {
     "bias": "mean of tr Σ and |G|² against the truth",

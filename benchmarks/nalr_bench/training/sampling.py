@@ -17,7 +17,7 @@ SHARES = (4, 16, 64)
 
 
 def sampling(steps: int = STEPS, shares: Sequence[int] = SHARES) -> list[Fact]:
-    """Return how much noisier h is with each share of the coordinates, on the transformer of the real runs.
+    """Return how much noisier h is with each share of the coordinates, on the transformer of the race.
 
     The signal is the same in the mean, since the sample is spread over all tensors; so the ratio of the
     standard deviations of its change from step to step is what the signal-to-noise ratio falls by.
@@ -27,7 +27,7 @@ def sampling(steps: int = STEPS, shares: Sequence[int] = SHARES) -> list[Fact]:
     from torch.nn.functional import cross_entropy
 
     from nalr.torch.sums.path import TensorPath
-    from nalr_bench.real.roster import TASKS
+    from nalr_bench.race.tasks.catalog import TASKS
 
     task = TASKS["transformer"]
     with torch.random.fork_rng(devices=[]):
