@@ -70,9 +70,7 @@ def result(final_losses, *, solved=None, accuracies=None, rate=0.1, at_edge=Fals
 def outcome(entry, **methods):
     """Return an outcome of four seeds where every method ends at 1, or as given."""
     keys = ("small", "constant", "linear", "nalr", "no_horizon", "large")
-    results = {
-        label: methods.get(key, result([1.0] * 4)) for key, label in zip(keys, LABELS, strict=True)
-    }
+    results = {label: methods.get(key, result([1.0] * 4)) for key, label in zip(keys, LABELS, strict=True)}
     return Outcome(Comparison(entry, tuple(range(4)), (0.1, 1.0)), results)
 
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from nalr.landscapes import create_noisy_landscape
-from nalr_bench.race.problems.digits import NUM_PARAMETERS, DigitsMLP, load_digits, loss_and_rows
-from nalr_bench.race.problems.problem import LandscapeProblem
 from nalr_bench.demo.problems import DIGITS
 from nalr_bench.race.engine.run import Start, run
 from nalr_bench.race.methods.schedules import Scheduled
+from nalr_bench.race.problems.digits import NUM_PARAMETERS, DigitsMLP, load_digits, loss_and_rows
+from nalr_bench.race.problems.problem import LandscapeProblem
 
 
 def bowl(curvature=1.0, *, noise_scale=0.0, num_steps=100, **settings):
