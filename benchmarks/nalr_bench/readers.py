@@ -22,6 +22,13 @@ def whole_number(text: str) -> int:
     raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
 
 
+def natural_number(text: str) -> int:
+    """Return the whole number of at least 0 that `text` says."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 0, got {text!r}")
+    return int(text)
+
+
 def whole_numbers(text: str) -> list[int]:
     """Return the numbers of a list with commas."""
     return [whole_number(part) for part in parts(text)]

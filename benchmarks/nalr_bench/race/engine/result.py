@@ -52,6 +52,8 @@ class Result(NamedTuple):
         Loss over the held-out set of a task after the last step; inf if the run diverged, nan on problems.
     training : float
         Mean loss of a task's minibatches over the last 5 % of the steps; nan on problems.
+    metrics : dict or None
+        The problem's metrics at the end, such as held-out accuracy; None if the run diverged, and on tasks.
     """
 
     final_loss: float
@@ -63,3 +65,4 @@ class Result(NamedTuple):
     seconds: float
     held_out: float = math.nan
     training: float = math.nan
+    metrics: dict[str, float] | None = None

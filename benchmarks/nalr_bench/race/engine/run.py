@@ -82,6 +82,7 @@ def run(start: Start) -> Result:
         final = notes.final_loss() if np.isfinite(judged).all() else math.inf
         diverged = not final <= RUNAWAY * (abs(first_loss) + problem.epsilon)  # nan included
         solved = problem.solved(judged)
+        metrics = None if diverged else problem.metrics(judged)
     return Result(
         final_loss=math.inf if diverged else final,
         diverged=diverged,
@@ -90,6 +91,7 @@ def run(start: Start) -> Result:
         losses=notes.losses,
         rates=notes.rates,
         seconds=time.perf_counter() - began,
+        metrics=metrics,
     )
 
 
