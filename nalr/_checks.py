@@ -1,10 +1,9 @@
-"""Checks at the door, each raising the one-sentence error of its rule."""
+"""Input checks, each raising the one-sentence error of its rule."""
 
 from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -75,10 +74,3 @@ def scalar(name: str, value: Any) -> float:
     if isinstance(number, bool) or not isinstance(number, numbers.Real):
         raise TypeError(f"`{name}` must be a single real number, got {value!r}.")
     return float(number)
-
-
-def saved_by(owner: object, state: Any) -> None:
-    """Raise unless `state` is a mapping that an object with the settings of `owner` saved."""
-    saved = state.get("settings") if isinstance(state, Mapping) else type(state).__name__
-    if saved != repr(owner):
-        raise ValueError(f"`state` must have been saved by {owner!r}, got one of {saved!r}.")

@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from nalr import _checks
+from nalr import _checks, _state
 from nalr.arrays.gradients import as_rows, as_vector
 from nalr.loss.smoother import LossSmoother
 from nalr.moments.path import DTYPES, Path
@@ -170,7 +170,7 @@ class NoiseAdaptiveLR:
         NoiseAdaptiveLR
             This object. `get_adapted_lr(None, loss)` then ends the step.
         """
-        vector = as_vector("row", row, self._rows.dimension or self.estimator.dimension)
+        vector = as_vector("row", row, self._rows.mean.size or self.estimator.dimension)
         self._rows.add(vector, _checks.positive("weight", weight))
         return self
 
@@ -202,7 +202,7 @@ class NoiseAdaptiveLR:
         TypeError, ValueError
             Where shapes or types do not fit; nothing is changed then.
         """
-        dimension = self._rows.dimension or self.estimator.dimension
+        dimension = self._rows.mean.size or self.estimator.dimension
         if gradients_batch is not None:
             rows = as_rows("gradients_batch", gradients_batch, dimension)
             dimension = rows.dimension
@@ -452,7 +452,7 @@ class NoiseAdaptiveLR:
         ValueError
             If the state was saved under other settings; nothing is changed then.
         """
-        _checks.saved_by(self, state)
+        _state.saved_by(self, state)
         self.estimator.load_state_dict(state["estimator"])
         step, lr, applied_lr, skipped, nonfinite, band = state["state"]
         self._state = _State(step, lr, applied_lr, skipped, nonfinite, tuple(band))

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from nalr.landscapes import create_noisy_landscape
-from nalr.noise.estimator import compute_gradient_variance
+from nalr.noise.one_batch import compute_gradient_variance
 
 if TYPE_CHECKING:
     from nalr.plotting import plot_training_curves, visualize_landscape

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from nalr import kernels
 from nalr.arrays import threads
-from nalr.arrays.gradients import Gradients, Part, as_vector
+from nalr.arrays.gradients import Array, Gradients, Part
 
 T = TypeVar("T")
 Vector = NDArray[np.float64]
@@ -57,9 +57,14 @@ def _scratch(size: int) -> Vector:
     return vector
 
 
+def _large_chunk(num_values: int) -> int:
+    """Return how many of so many values a chunk holds where nothing must be copied."""
+    return min(max(num_values // 16, CHUNK), LARGEST_CHUNK)
+
+
 def chunks(gradients: Gradients, most: int | None = None) -> list[tuple[Part, int, int, int]]:
     """Return (part, start, stop, offset of the part) for each chunk, at most `most` columns wide."""
-    large = min(max(gradients.num_rows * gradients.dimension // 16, CHUNK), LARGEST_CHUNK)
+    large = _large_chunk(gradients.num_rows * gradients.dimension)
     result = []
     offset = 0
     for part in gradients.parts:
@@ -110,7 +115,7 @@ def measure(
 def _measure_small(
     part: Part, weights: Vector | None, mean: Vector | None, visit: Visitor | None
 ) -> tuple[float, float, list[tuple[float, ...]]]:
-    """Do what `measure` does for one chunk, without the ceremony, which would cost as much as the kernels."""
+    """Do what `measure` does for one chunk, without bookkeeping, which would cost as much as a kernel."""
     width = part.width
     total = _scratch(width)[:width] if mean is None else mean
     spread, norm = _sums(part, 0, width, total, mean is not None or visit is not None, weights)
@@ -127,22 +132,39 @@ def _sums(
 ) -> tuple[float, float]:
     if weights is None and part.columns is not None:
         return kernels.moments.column_order_moments(total, part.columns, start, stop, keep)
-    array, low, high = part.window(start, stop)
+    array, low, high = _window(part, start, stop)
     if weights is None:
         return kernels.moments.batch_moments(total, array, low, high, keep)
     return kernels.moments.weighted_moments(total, array, weights, low, high, keep)
 
 
-def over_columns(
-    function: Callable[[Any, int, int, int], Any], gradients: Gradients, further_reads: int = 0
-) -> list[Any]:
-    """Return `function`(part, start, stop, offset of the part) of each chunk, on as many threads as pay.
+def _window(part: Part, start: int, stop: int) -> tuple[Array, int, int]:
+    """Do what `Part.window` does; the common case takes no call."""
+    return (part.array, start, stop) if part.ready else part.window(start, stop)
 
-    `further_reads` says how much memory a column moves beside its rows, in float32 values.
+
+def over_columns(
+    function: Callable[[Array, int, int, slice], Any], gradients: Gradients, further_reads: int = 0
+) -> list[Any]:
+    """Return `function`(rows, low, high, here) of each chunk, on as many threads as pay.
+
+    A chunk is the columns `low` to `high` of `rows`, an array in C order that kernels take, and the columns
+    `here` of all. `further_reads` says how much memory a column moves beside its rows, in float32 values.
     """
+
+    def one(index: int) -> Any:
+        part, start, stop, offset = pieces[index]
+        return function(*_window(part, start, stop), slice(offset + start, offset + stop))
+
     pieces = chunks(gradients)
-    read = (gradients.num_rows + further_reads) * gradients.dimension
-    return _shared(lambda index: function(*pieces[index]), len(pieces), read)
+    return _shared(one, len(pieces), (gradients.num_rows + further_reads) * gradients.dimension)
+
+
+def over_vector(function: Callable[[slice], T], size: int) -> list[T]:
+    """Return `function`(here) of each chunk, a slice, of a D-vector of our own, on as many threads as pay."""
+    width = _large_chunk(size) // WIDTH * WIDTH
+    pieces = [slice(start, min(start + width, size)) for start in range(0, size, width)]
+    return _shared(lambda index: function(pieces[index]), len(pieces), size)
 
 
 def _shared(task: Callable[[int], T], count: int, num_values: int) -> list[T]:
@@ -155,8 +177,8 @@ def _shared(task: Callable[[int], T], count: int, num_values: int) -> list[T]:
 def count_nonfinite(gradients: Gradients) -> int:
     """Return how many values are nan or infinite."""
 
-    def one(part: Part, start: int, stop: int, _: int) -> int:
-        return kernels.moments.count_nonfinite(*part.window(start, stop))
+    def one(rows: Array, low: int, high: int, _: slice) -> int:
+        return kernels.moments.count_nonfinite(rows, low, high)
 
     return sum(over_columns(one, gradients))
 
@@ -164,18 +186,17 @@ def count_nonfinite(gradients: Gradients) -> int:
 def squared_norm(gradients: Gradients) -> float:
     """Return Σ g² over all rows in float64, reading once."""
 
-    def one(part: Part, start: int, stop: int, _: int) -> float:
-        array, low, high = part.window(start, stop)
-        return sum(kernels.moments.sum_squares(row[low:high]) for row in array)
+    def one(rows: Array, low: int, high: int, _: slice) -> float:
+        return sum(kernels.moments.sum_squares(row[low:high]) for row in rows)
 
     return float(sum(over_columns(one, gradients)))
 
 
+def squared_length(vector: Vector) -> float:
+    """Return |v|² of a D-vector of our own in float64."""
+    return float(sum(over_vector(lambda here: kernels.moments.sum_squares(vector[here]), vector.size)))
+
+
 def inner_product(a: Vector, b: Vector) -> float:
-    """Return ⟨a, b⟩ of two D-vectors in float64."""
-    whole = as_vector("a", a)
-
-    def one(part: Part, start: int, stop: int, _: int) -> float:
-        return kernels.moments.dot(a[start:stop], b[start:stop])
-
-    return float(sum(over_columns(one, whole)))
+    """Return ⟨a, b⟩ of two D-vectors of our own in float64."""
+    return float(sum(over_vector(lambda here: kernels.moments.dot(a[here], b[here]), a.size)))

@@ -10,17 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nalr import _checks
+from nalr import _checks, _state
 from nalr.arrays import passes as batch
 from nalr.arrays.gradients import Gradients, as_rows, as_vector
 from nalr.curvature.directional_reading import DirectionalReading, DirectionalStatus, make_reading
+from nalr.moments.plain_step import is_plain_step
 from nalr.moments.record import Moments, checked_weights
 from nalr.statistics.averages import DecayedAverages
 
 Vector = NDArray[np.float64]
-
-PLAIN = 1e-3
-"""A step is plain SGD when |step|² is (η|ḡ|)² to this share."""
 
 
 @dataclass(slots=True)
@@ -151,7 +149,7 @@ class DirectionalCurvature:
         """
         rate = _rate(lr)
         rows = as_rows("gradients", gradients, self._state.dimension)
-        shares = None if weights is None else np.array(checked_weights(weights, len(rows)))
+        shares = None if weights is None else checked_weights(weights, len(rows))
         given = None if step is None else as_vector("step", step, rows.dimension)
         if response is not None and step is None:
             raise ValueError("`response` must come with `step`: for plain SGD it is `lr`.")
@@ -169,7 +167,7 @@ class DirectionalCurvature:
         else:
             self._keep(given)
             self._begin(rate, moments, batch.inner_product(mean, self._step), factor)
-            s.scale, s.squared_length = 1.0, batch.squared_norm(as_vector("step", self._step))
+            s.scale, s.squared_length = 1.0, batch.squared_length(self._step)
         return self
 
     def update_moments(self, moments: Moments, lr: float) -> DirectionalCurvature:
@@ -200,11 +198,10 @@ class DirectionalCurvature:
             return self
         s.trouble = None
         if not math.isnan(moments.step_product) and not math.isnan(s.slope):
-            foreign = abs(moments.step_squared_norm - s.squared_length) > PLAIN * s.squared_length
-            if foreign:
-                s.trouble = DirectionalStatus.FOREIGN
-            else:
+            if is_plain_step(moments, s.squared_length):
                 self._finish(moments.step_product)
+            else:
+                s.trouble = DirectionalStatus.FOREIGN
         squared = moments.mean_squared_norm
         self._begin(rate, moments, rate * squared, rate)
         s.scale, s.squared_length = math.nan, rate * rate * squared
@@ -289,7 +286,7 @@ class DirectionalCurvature:
         ValueError
             If the state was saved under other settings; nothing is changed then.
         """
-        _checks.saved_by(self, state)
+        _state.saved_by(self, state)
         trouble = state["scalars"]["trouble"]
         scalars = {**state["scalars"], "trouble": None if trouble is None else DirectionalStatus[trouble]}
         self._state = _Scalars(**scalars)

@@ -1,6 +1,6 @@
 """Rows of gradients to sums: one pass over memory, safe against large offsets.
 
-The tempting mean(g²) − mean(g)² loses every digit once the mean is 10⁸ times the deviation. Here rows
+The plain mean(g²) − mean(g)² loses every digit once the mean is 10⁸ times the deviation. Here rows
 are shifted by the first of them before they are squared, so the cancellation left costs at most a
 factor B + 1 in rounding (|g₀ − ḡ|² is itself one of the terms summed), and parts are joined by the
 formula of Chan, Golub & LeVeque (1979).
@@ -26,9 +26,6 @@ Array = NDArray[Any]
 BLOCK = 16384
 """Columns taken together: 128 KiB of running totals, which stay in the second-level cache, while each row
 is read for 64 KiB on end. Blocks for the first level (4096) start a new stream 4 times as often: −15 %."""
-
-COLUMN_BLOCK = 4096
-"""The same for the mean and variance of each column: two vectors of state, 64 KiB."""
 
 
 # Loops run over views of a block, from 0: an index that starts elsewhere may be negative for all the compiler
@@ -229,44 +226,6 @@ def weighted_moments(
 
 
 @reassociating
-def add_four_columns(
-    total: Array, squares: Array, a: Array, b: Array, c: Array, d: Array, first: Array
-) -> None:
-    """Add the deviations of four rows from `first`, and their squares, to `total` and `squares`, a block."""
-    for j in range(total.size):
-        shift = np.float64(wide(first[j]))
-        p, q = np.float64(wide(a[j])) - shift, np.float64(wide(b[j])) - shift
-        r, s = np.float64(wide(c[j])) - shift, np.float64(wide(d[j])) - shift
-        total[j] += (p + q) + (r + s)
-        squares[j] += (p * p + q * q) + (r * r + s * s)
-
-
-@jit
-def column_moments(mean: Array, m2: Array, rows: Array, start: int, stop: int) -> None:
-    """Write mean and Σ(g − ḡ)² of columns `start` to `stop` of `rows` to `mean`, `m2` (stop − start,).
-
-    One pass, shifted by the first row: since |g₀ − ḡ|² of a column is one of the terms of its Σ(g − ḡ)², the
-    subtraction costs at most a factor B + 1 in rounding, whatever the offset.
-    """
-    count = rows.shape[0]
-    for low in range(start, stop, COLUMN_BLOCK):
-        high = min(low + COLUMN_BLOCK, stop)
-        average, squares = mean[low - start : high - start], m2[low - start : high - start]
-        first = rows[0, low:high]
-        average[:] = 0.0
-        squares[:] = 0.0
-        for i in range(1, count, 4):
-            b = rows[i + 1 if i + 1 < count else 0, low:high]
-            c = rows[i + 2 if i + 2 < count else 0, low:high]
-            d = rows[i + 3 if i + 3 < count else 0, low:high]
-            add_four_columns(average, squares, rows[i, low:high], b, c, d, first)
-        for j in range(average.size):
-            moved = average[j] / count
-            squares[j] = max(squares[j] - average[j] * moved, 0.0)
-            average[j] = np.float64(wide(first[j])) + moved
-
-
-@reassociating
 def merge_mean(mean: Array, weight: float, other: Array, other_weight: float) -> float:
     """Move `mean` (D,) of total `weight` to its mean with `other`; return what Σ w|g − ḡ|² gains.
 
@@ -292,20 +251,6 @@ def merge_columns(
         deviation = other_mean[j] - mean[j]
         mean[j] += share * deviation
         m2[j] += other_m2[j] + weight * share * deviation * deviation
-
-
-@jit
-def welford_row(mean: Array, m2: Array, weight: float, row: Array, row_weight: float) -> None:
-    """Fold one `row` (D,) of `row_weight` into `mean` and `m2` (D,) of total `weight`, per coordinate.
-
-    Welford (1962), with the weights of West (1979).
-    """
-    share = row_weight / (weight + row_weight)
-    for j in range(mean.size):
-        deviation = np.float64(wide(row[j])) - mean[j]
-        moved = share * deviation
-        mean[j] += moved
-        m2[j] += weight * moved * deviation
 
 
 @reassociating

@@ -148,6 +148,8 @@ def _adapt(rows: Any) -> None:
 
 def _take_bits(rows: Any) -> None:
     """Do what `_estimate` and `_adapt` do with bfloat16, which only a tensor of torch brings in."""
+    import numpy as np
+
     from nalr.arrays import passes as batch
     from nalr.arrays.gradients import Gradients, Part
     from nalr.moments.path import Path
@@ -158,9 +160,9 @@ def _take_bits(rows: Any) -> None:
     whole, single = Gradients(len(rows), [Part(rows)]), Gradients(1, [Part(rows[:1])])
     sums = RowAccumulator()
     sums.add_rows(whole)
-    sums.add_rows(whole, [2.0] * len(rows))
+    sums.add_rows(whole, np.full(len(rows), 2.0))
     sums.add(single)
-    within_step_covariance(whole, sums, None)
+    within_step_covariance(whole, sums.mean, sums.moments(), None)
     columns = PooledColumns()
     columns.update(whole)
     columns.update(single)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nalr import _checks, kernels
-from nalr.arrays import passes as batch
-from nalr.arrays.gradients import Gradients, as_vector
+from nalr import _checks, _state, kernels
+from nalr.arrays import passes
+from nalr.arrays.gradients import Gradients
 from nalr.moments.record import Moments
 
 Vector = NDArray[Any]
@@ -66,13 +66,13 @@ class Path:
         `lr` is the rate of the step before; it is used where no `params` are given, and plain SGD is
         assumed. `forgetting` is the share of the displacement that the sliding start takes off.
         """
-        if len(rows) == 1:  # nothing to gain from one pass, and the gradient before is kept over bad ones
+        if rows.num_rows == 1:  # nothing to gain from one pass, and the gradient before is kept over bad ones
             mean = np.empty(rows.dimension)
-            spread, norm, _ = batch.measure(rows, None, mean)
+            spread, norm, _ = passes.measure(rows, None, mean)
             moments = self._close(rows, spread, norm, [], False)
             return self.advance(moments, mean, lr, params, forgetting) if moments.usable else moments
         known = self._open(rows.dimension, params)
-        spread, norm, sums = batch.measure(rows, visit=self._visitor(lr, params, forgetting))
+        spread, norm, sums = passes.measure(rows, visit=self._visitor(lr, params, forgetting))
         return self._close(rows, spread, norm, sums, known)
 
     def advance(
@@ -81,10 +81,7 @@ class Path:
         """Do what `measure` does where the sums of the rows, and their mean, are there already."""
         known = self._open(gradient.size, params)
         visit = self._visitor(lr, params, forgetting)
-        whole = as_vector("gradient", gradient)
-        sums = batch.over_columns(
-            lambda part, start, stop, offset: visit(gradient[start:stop], start, stop), whole
-        )
+        sums = passes.over_vector(lambda here: visit(gradient[here], here.start, here.stop), gradient.size)
         path = self._path_sums(sums) if known else None
         if path is not None:
             moments = moments._replace(
@@ -113,7 +110,7 @@ class Path:
             params.copy_row(self.previous)
         return False
 
-    def _visitor(self, lr: float, params: Gradients | None, forgetting: float) -> batch.Visitor:
+    def _visitor(self, lr: float, params: Gradients | None, forgetting: float) -> passes.Visitor:
         """Return what advances the columns of a chunk of the mean gradient, and sums over them."""
         keep, decay = 1.0 - forgetting, self.decay
         travelled, average, previous = self.displacement, self.mean_displacement, self.previous
@@ -142,7 +139,7 @@ class Path:
             if sums and self.mode == "gradient":
                 self.previous[:] = 0.0  # it holds what was not finite; the step of this gradient is not made
                 self.broken = True
-            bad = batch.count_nonfinite(rows)
+            bad = passes.count_nonfinite(rows)
             return Moments(count, float(count), dimension, norm, spread, nonfinite=bad)
         path: Any = self._path_sums(sums) if known else None
         self.broken = False
@@ -165,17 +162,14 @@ class Path:
             self.last_gradient = np.empty(0)
             return math.nan
         known = self.last_gradient.size > 0
-        product = batch.inner_product(gradient, self.last_gradient) if known else math.nan
+        product = passes.inner_product(gradient, self.last_gradient) if known else math.nan
         self.last_gradient = gradient.copy()
         return product
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state; arrays are copies."""
-        state = {name: getattr(self, name) for name in self.__slots__}
-        return {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in state.items()}
+        return _state.fields_to_dict(self)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take the state of `state_dict` exactly."""
-        for name in self.__slots__:
-            value = state[name]
-            setattr(self, name, value.copy() if isinstance(value, np.ndarray) else value)
+        _state.fields_from_dict(self, state)

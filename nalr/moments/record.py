@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nalr import _checks
-from nalr.arrays import passes as batch
+from nalr.arrays import passes
 from nalr.arrays.gradients import as_rows, as_vector
+
+Vector = NDArray[np.float64]
 
 _NAN, _INF = math.nan, math.inf
 
@@ -96,11 +99,11 @@ class Moments(NamedTuple):
         (2.0, 8.0)
         """
         rows = as_rows("gradients", gradients)
-        shares = None if weights is None else np.array(checked_weights(weights, len(rows)))
-        spread, norm, _ = batch.measure(rows, shares)
-        bad = 0 if math.isfinite(spread) and math.isfinite(norm) else batch.count_nonfinite(rows)
-        total = float(len(rows) if shares is None else shares.sum())
-        return cls(len(rows), total, rows.dimension, norm, spread, nonfinite=bad)
+        shares = None if weights is None else checked_weights(weights, rows.num_rows)
+        spread, norm, _ = passes.measure(rows, shares)
+        bad = 0 if math.isfinite(spread) and math.isfinite(norm) else passes.count_nonfinite(rows)
+        total = float(rows.num_rows if shares is None else shares.sum())
+        return cls(rows.num_rows, total, rows.dimension, norm, spread, nonfinite=bad)
 
     @classmethod
     def from_norms(
@@ -137,7 +140,7 @@ class Moments(NamedTuple):
         it keeps about 16 + log₁₀(tr Σ/|G|²) digits. Rows themselves need no such subtraction.
         """
         count = _checks.count("len(squared_norms)", len(squared_norms), 1)
-        shares = checked_weights(weights, count)
+        shares = [1.0] * count if weights is None else checked_weights(weights, count).tolist()
         total = float(sum(shares))
         spread = sum(w * float(s) for w, s in zip(shares, squared_norms, strict=True))
         dimension = _checks.count("dimension", dimension, 1)
@@ -154,6 +157,10 @@ class Moments(NamedTuple):
         """Unbiased |G|²: |ḡ|² − tr Σ/B. May be negative, and must not be clamped before averaging."""
         return self.mean_squared_norm - self.total_variance / self.total_weight
 
+    def estimates(self) -> tuple[float, float] | None:
+        """Return (`signal`, `total_variance`), nan for one row; None where a sum is not finite."""
+        return (self.signal, self.total_variance) if self.usable else None
+
     @property
     def usable(self) -> bool:
         """Whether every sum of the gradients is finite."""
@@ -162,14 +169,12 @@ class Moments(NamedTuple):
         )
 
 
-def checked_weights(weights: Any, count: int) -> list[float]:
-    """Return `weights` (1 each if None) as floats, all positive, `count` of them."""
-    if weights is None:
-        return [1.0] * count
+def checked_weights(weights: Any, count: int) -> Vector:
+    """Return `weights` as an array (count,) of float64, all positive."""
     shares = [_checks.positive("weights", w) for w in np.asarray(weights).reshape(-1).tolist()]
     if len(shares) != count:
         raise ValueError(f"`weights` must hold one weight for each of the {count} rows, got {len(shares)}.")
-    return shares
+    return np.array(shares)
 
 
 def squared_norm(gradient: Any) -> float:
@@ -185,4 +190,4 @@ def squared_norm(gradient: Any) -> float:
     >>> squared_norm([3.0, 4.0])
     25.0
     """
-    return batch.squared_norm(as_vector("gradient", gradient))
+    return passes.squared_norm(as_vector("gradient", gradient))

@@ -6,11 +6,12 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from nalr.arrays import passes as batch
-from nalr.arrays.gradients import Gradients, Part, as_vector
-from nalr.moments.record import Moments, checked_weights
+from nalr import _state, kernels
+from nalr.arrays import passes
+from nalr.arrays.gradients import Array, Gradients
+from nalr.moments.record import Moments
 
 Vector = NDArray[np.float64]
 
@@ -35,41 +36,30 @@ class RowAccumulator:
         self.sum_squares = 0.0
         self.nonfinite = 0
 
-    @property
-    def dimension(self) -> int | None:
-        """D, once it is known."""
-        return self.mean.size or None
-
     def add(self, row: Gradients, weight: float = 1.0) -> None:
         """Fold in one checked row."""
         if self.num_rows == 0:
-            return self.add_rows(row, [weight])
-        gain = self._merge_row(row, weight)
+            return self.add_rows(row, np.array([weight]))
+
+        def one(rows: Array, low: int, high: int, here: slice) -> float:
+            return kernels.moments.merge_mean(self.mean[here], self.total_weight, rows[0, low:high], weight)
+
+        gain = float(sum(passes.over_columns(one, row)))
         self.sum_squares += gain
         self.num_rows += 1
         self.total_weight += weight
         if not math.isfinite(gain):
-            self.nonfinite += batch.count_nonfinite(row)
+            self.nonfinite += passes.count_nonfinite(row)
 
-    def _merge_row(self, row: Gradients, weight: float) -> float:
-        from nalr.kernels import moments as kernels
-
-        def one(part: Part, start: int, stop: int, offset: int) -> float:
-            block = self.mean[offset + start : offset + stop]
-            return kernels.merge_mean(block, self.total_weight, part.row(start, stop), weight)
-
-        return float(sum(batch.over_columns(one, row)))
-
-    def add_rows(self, rows: Gradients, weights: ArrayLike | None = None) -> None:
-        """Fold in checked rows in one pass."""
+    def add_rows(self, rows: Gradients, weights: Vector | None = None) -> None:
+        """Fold in checked rows, of checked `weights` (1 each if None), in one pass."""
         if not self.mean.size:
             self.mean = np.empty(rows.dimension)
         mean = self.mean if self.num_rows == 0 else np.empty_like(self.mean)
-        shares = None if weights is None else np.array(checked_weights(weights, len(rows)))
-        spread, norm, _ = batch.measure(rows, shares, mean)
-        total = float(len(rows) if shares is None else shares.sum())
+        spread, norm, _ = passes.measure(rows, weights, mean)
+        total = float(rows.num_rows if weights is None else weights.sum())
         finite = math.isfinite(spread) and math.isfinite(norm)
-        self._join(mean, len(rows), total, spread, 0 if finite else batch.count_nonfinite(rows))
+        self._join(mean, rows.num_rows, total, spread, 0 if finite else passes.count_nonfinite(rows))
 
     def merge(self, other: RowAccumulator) -> None:
         """Fold in the rows that another accumulator took at the same parameters."""
@@ -82,8 +72,13 @@ class RowAccumulator:
         self._join(other.mean, other.num_rows, other.total_weight, other.sum_squares, other.nonfinite)
 
     def _join(self, mean: Vector, num_rows: int, weight: float, spread: float, nonfinite: int) -> None:
+        """Take in the sums of more rows; `mean` is our own already where these are the first."""
         if self.num_rows:
-            self.sum_squares += self._merge_row(as_vector("mean", mean), weight)
+
+            def one(here: slice) -> float:
+                return kernels.moments.merge_mean(self.mean[here], self.total_weight, mean[here], weight)
+
+            self.sum_squares += float(sum(passes.over_vector(one, mean.size)))
         self.sum_squares += spread
         self.num_rows += num_rows
         self.total_weight += weight
@@ -91,7 +86,7 @@ class RowAccumulator:
 
     def moments(self) -> Moments:
         """Return the sums of the rows so far."""
-        norm = batch.squared_norm(as_vector("mean", self.mean))
+        norm = passes.squared_length(self.mean)
         return Moments(
             self.num_rows,
             self.total_weight,
@@ -103,12 +98,8 @@ class RowAccumulator:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state; arrays are copies."""
-        state = {name: getattr(self, name) for name in self.__slots__}
-        state["mean"] = self.mean.copy()
-        return state
+        return _state.fields_to_dict(self)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take the state of `state_dict` exactly."""
-        for name in self.__slots__:
-            setattr(self, name, state[name])
-        self.mean = np.array(state["mean"], dtype=np.float64)
+        _state.fields_from_dict(self, state)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nalr.arrays import passes as batch
-from nalr.arrays.gradients import Gradients, Part, as_vector
+from nalr import _state, kernels
+from nalr.arrays import passes
+from nalr.arrays.gradients import Array, Gradients, as_vector
 
 Vector = NDArray[np.float64]
 
@@ -33,7 +34,7 @@ class PooledColumns:
 
         One row is folded in place; more take one pass, and two vectors as long as a chunk.
         """
-        if not math.isfinite(batch.squared_norm(rows)) and batch.count_nonfinite(rows):
+        if not math.isfinite(passes.squared_norm(rows)) and passes.count_nonfinite(rows):
             return
         if not self.mean.size:
             self.mean, self.m2 = np.zeros(rows.dimension), np.zeros(rows.dimension)
@@ -44,26 +45,21 @@ class PooledColumns:
         self.count += len(rows)
 
     def _merge_rows(self, rows: Gradients) -> None:
-        from nalr.kernels import moments as kernels
+        def one(array: Array, low: int, high: int, here: slice) -> None:
+            mean, m2 = np.empty(high - low), np.empty(high - low)
+            kernels.columns.column_moments(mean, m2, array, low, high)
+            kernels.moments.merge_columns(self.mean[here], self.m2[here], self.count, mean, m2, len(rows))
 
-        def one(part: Part, start: int, stop: int, offset: int) -> None:
-            here = slice(offset + start, offset + stop)
-            mean, m2 = np.empty(stop - start), np.empty(stop - start)
-            kernels.column_moments(mean, m2, *part.window(start, stop))
-            kernels.merge_columns(self.mean[here], self.m2[here], self.count, mean, m2, len(rows))
-
-        batch.over_columns(one, rows)
+        passes.over_columns(one, rows)
 
     def merge(self, other: PooledColumns) -> None:
         """Fold in the rows that another object took."""
-        from nalr.kernels import moments as kernels
-
         if not other.count:
             return
         if not self.count:
             self.mean, self.m2 = other.mean.copy(), other.m2.copy()
         else:
-            kernels.merge_columns(self.mean, self.m2, self.count, other.mean, other.m2, other.count)
+            kernels.moments.merge_columns(self.mean, self.m2, self.count, other.mean, other.m2, other.count)
         self.count += other.count
 
     @property
@@ -73,12 +69,11 @@ class PooledColumns:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state; arrays are copies."""
-        return {"count": self.count, "mean": self.mean.copy(), "m2": self.m2.copy()}
+        return _state.fields_to_dict(self)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take the state of `state_dict` exactly."""
-        self.count = int(state["count"])
-        self.mean, self.m2 = np.array(state["mean"]), np.array(state["m2"])
+        _state.fields_from_dict(self, state)
 
 
 def welford(mean: Vector, m2: Vector, weight: float, row: Any, row_weight: float = 1.0) -> None:
@@ -108,29 +103,24 @@ def welford(mean: Vector, m2: Vector, weight: float, row: Any, row_weight: float
     >>> mean, m2
     (array([2., 5.]), array([2., 0.]))
     """
-    from nalr.kernels import moments as kernels
-
     if mean.shape != m2.shape:
         raise ValueError(f"`m2` must have the shape of `mean`, {mean.shape}, got {m2.shape}.")
     gradients = row if isinstance(row, Gradients) else as_vector("row", row, mean.size)
 
-    def one(part: Part, start: int, stop: int, offset: int) -> None:
-        here = slice(offset + start, offset + stop)
-        kernels.welford_row(mean[here], m2[here], weight, part.row(start, stop), row_weight)
+    def one(rows: Array, low: int, high: int, here: slice) -> None:
+        kernels.columns.welford_row(mean[here], m2[here], weight, rows[0, low:high], row_weight)
 
-    batch.over_columns(one, gradients, further_reads=8)  # two vectors of float64, read and written
+    passes.over_columns(one, gradients, further_reads=8)  # two vectors of float64, read and written
 
 
 def column_variance(rows: Gradients) -> Vector:
     """Return the unbiased variance over rows of each column, (D,); needs two rows or more."""
-    from nalr.kernels import moments as kernels
-
     variance = np.empty(rows.dimension)
 
-    def one(part: Part, start: int, stop: int, offset: int) -> None:
-        block = variance[offset + start : offset + stop]
-        kernels.column_moments(np.empty(stop - start), block, *part.window(start, stop))
+    def one(array: Array, low: int, high: int, here: slice) -> None:
+        block = variance[here]
+        kernels.columns.column_moments(np.empty(high - low), block, array, low, high)
         block /= len(rows) - 1
 
-    batch.over_columns(one, rows)
+    passes.over_columns(one, rows)
     return variance

@@ -1,4 +1,4 @@
-"""The door for what comes beside the rows: preconditioner, H·step, groups of columns."""
+"""Input checks of what comes beside the rows: preconditioner, H·step, groups of columns."""
 
 from __future__ import annotations
 
@@ -12,19 +12,13 @@ from nalr.arrays.gradients import Gradients, as_vector
 Vector = NDArray[np.float64]
 
 
-def scaled(rows: Gradients, preconditioner: ArrayLike | None) -> Gradients:
+def scaled(rows: Gradients, preconditioner: ArrayLike) -> Gradients:
     """Return the rows times P^½, scaled as they are read."""
-    if preconditioner is None:
-        return rows
     return rows.scaled(np.sqrt(_dense("preconditioner", preconditioner, rows.dimension, positive=True)))
 
 
-def moved_by(
-    hessian_step: ArrayLike | None, preconditioner: ArrayLike | None, dimension: int
-) -> Vector | None:
+def moved_by(hessian_step: ArrayLike, preconditioner: ArrayLike | None, dimension: int) -> Vector:
     """Return H s as it is to be added to the rows' mean: a copy, scaled like them."""
-    if hessian_step is None:
-        return None
     moved = _dense("hessian_step", hessian_step, dimension)
     if preconditioner is not None:
         moved *= np.sqrt(_dense("preconditioner", preconditioner, dimension, positive=True))

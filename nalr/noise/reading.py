@@ -149,6 +149,7 @@ class Seen(NamedTuple):
 
 def make_reading(
     averages: DecayedAverages,
+    covariance: Covariance | None,
     seen: Seen,
     population: int | None,
     confidence: float,
@@ -159,7 +160,7 @@ def make_reading(
     share = 0.0 if population is None else 1.0 / population
     variance = averages.second
     signal = averages.first + share * variance
-    intervals = _intervals(averages, variance, signal, share, confidence)
+    intervals = _intervals(covariance, variance, signal, share, confidence)
     ratio, status = _ratio(variance, max(signal, 0.0), intervals)
     if not known:
         status = NoiseStatus.ONE_ROW if seen.num_rows == 1 else NoiseStatus.NO_DATA
@@ -196,9 +197,8 @@ class _Intervals(NamedTuple):
 
 
 def _intervals(
-    averages: DecayedAverages, variance: float, signal: float, share: float, confidence: float
+    covariance: Covariance | None, variance: float, signal: float, share: float, confidence: float
 ) -> _Intervals:
-    covariance = averages.covariance()
     if covariance is None:
         return _Intervals()
     v = _with_population(covariance, share)

@@ -1,8 +1,7 @@
 """Debiased averages of a pair of raw series, with a covariance that respects autocorrelation.
 
-The pair is (|G|², tr Σ), one unbiased value of each a step, which may be negative. **Order matters**:
-raw values are averaged here, and clamped by whoever reads, never before. At |G|² = .0025, tr Σ = 50 in 50
-dimensions and 4 rows a step, clamping each step first averages to 1.1 (`tests/noise/test_estimator.py`).
+**Order matters**: raw values, which may be negative, are averaged here, and clamped by whoever reads, never
+before. Clamped first, a mean keeps what chance put above zero and loses what it put below.
 """
 
 from __future__ import annotations
@@ -11,14 +10,14 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
+from nalr import _state
 from nalr.statistics.blocks import Blocks
 from nalr.statistics.long_run import Covariance, long_run_covariance
-from nalr.statistics.within_step import Within, WithinSums
 
 
 @dataclass(slots=True)
-class _State:
-    """All that changes besides the blocks and what the rows say."""
+class _Sums:
+    """All that changes besides the blocks."""
 
     count: int = 0  # steps taken in
     weight: float = 0.0  # Σ decay^age
@@ -34,40 +33,39 @@ class DecayedAverages:
     decay : float
         Weight of a step relative to the next, in [0, 1).
 
+    Attributes
+    ----------
+    first, second : float
+        The averages; nan before a step.
+
     Notes
     -----
-    The covariance comes from blocks of consecutive steps (`nalr.statistics.long_run`); before there are 8 of
-    them, from the rows within the steps, where they bring it. Memory and cost a step are O(1).
+    The covariance comes from blocks of consecutive steps (`nalr.statistics.long_run`). Memory and cost a step
+    are O(1).
     """
 
-    __slots__ = ("blocks", "decay", "state", "within")
+    __slots__ = ("blocks", "decay", "first", "second", "state")
 
     def __init__(self, decay: float) -> None:
         self.decay = decay
         self.blocks = Blocks(decay)
-        self.within = WithinSums()
-        self.state = _State()
+        self.state = _Sums()
+        self.first = self.second = math.nan
 
-    def add(self, first: float, second: float, within: Within | None = None) -> None:
-        """Take in one step; `within` is what its rows say of these two values."""
+    def add(self, first: float, second: float) -> None:
+        """Take in one step."""
         s = self.state
         s.weight = self.decay * s.weight + 1.0
         s.first = self.decay * s.first + first
         s.second = self.decay * s.second + second
         s.count += 1
-        if self.within.count or within:
-            self.within.add(self.decay, within)
+        self._divide()
         self.blocks.add(first, second)
 
-    @property
-    def first(self) -> float:
-        """The average of the first series; nan before a step."""
-        return self.state.first / self.state.weight if self.state.weight else math.nan
-
-    @property
-    def second(self) -> float:
-        """The average of the second series; nan before a step."""
-        return self.state.second / self.state.weight if self.state.weight else math.nan
+    def _divide(self) -> None:
+        s = self.state
+        if s.weight:
+            self.first, self.second = s.first / s.weight, s.second / s.weight
 
     def after(self, first: float, second: float) -> tuple[float, float]:
         """Return what the two averages would be after one more step."""
@@ -76,14 +74,8 @@ class DecayedAverages:
         return (self.decay * s.first + first) / weight, (self.decay * s.second + second) / weight
 
     def covariance(self) -> Covariance | None:
-        """Return the covariance of the two averages, or None where nothing tells it yet."""
-        s = self.state
-        between = long_run_covariance(self.blocks, self.decay, s.count)
-        if between is not None:
-            return between
-        if self.within.count == s.count > 0:
-            return self.within.covariance(self.first, s.weight)
-        return None
+        """Return the covariance of the two averages; None where the steps are too few to say."""
+        return long_run_covariance(self.blocks, self.decay, self.state.count)
 
     def merge(self, other: DecayedAverages) -> None:
         """Pool the sums of another run over the same steps."""
@@ -94,27 +86,24 @@ class DecayedAverages:
         s.weight += o.weight
         s.first += o.first
         s.second += o.second
-        self.within.merge(other.within)
+        self._divide()
 
     def copy(self) -> DecayedAverages:
         """Return an equal one that goes its own way."""
         twin = DecayedAverages(self.decay)
         twin.blocks = self.blocks.copy()
-        twin.within = replace(self.within)
         twin.state = replace(self.state)
+        twin._divide()
         return twin
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state as plain numbers and lists."""
-        return {
-            **{name: getattr(self.state, name) for name in self.state.__slots__},
-            "within": {name: getattr(self.within, name) for name in self.within.__slots__},
-            "blocks": self.blocks.state_dict(),
-        }
+        return {**_state.fields_to_dict(self.state), "blocks": self.blocks.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take the state of `state_dict` exactly."""
-        fields = dict(state)
-        self.blocks.load_state_dict(fields.pop("blocks"))
-        self.within = WithinSums(**fields.pop("within"))
-        self.state = _State(**fields)
+        self.blocks.load_state_dict(state["blocks"])
+        self.state = _Sums()
+        _state.fields_from_dict(self.state, state)
+        self.first = self.second = math.nan
+        self._divide()

@@ -26,7 +26,7 @@ BATCHES = batches()
 
 def accumulated(rows, weights=None):
     accumulator = RowAccumulator()
-    accumulator.add_rows(as_rows("rows", rows), weights)
+    accumulator.add_rows(as_rows("rows", rows), None if weights is None else np.asarray(weights))
     return accumulator
 
 
@@ -172,7 +172,7 @@ def test_wrong_weights_are_refused(weights, message):
     with pytest.raises(ValueError, match=message):
         Moments.from_norms([1.0, 2.0], 1.0, 3, weights)
     with pytest.raises(ValueError, match=message):
-        accumulated(np.ones((2, 3)), weights)
+        Moments.from_rows(np.ones((2, 3)), weights)
 
 
 @pytest.mark.parametrize("name", [n for n in BATCHES if n != "huge"])

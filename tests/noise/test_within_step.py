@@ -9,8 +9,7 @@ import pytest
 from nalr import NoiseEstimator
 from nalr.arrays.gradients import as_rows
 from nalr.moments.rows import RowAccumulator
-from nalr.noise.jackknife import within_step_covariance
-from nalr.noise.pairs import squared_covariance_trace
+from nalr.noise.jackknife import row_products, squared_covariance_trace, within_step_covariance
 from tests.tolerances import standard_errors
 
 
@@ -26,8 +25,14 @@ def plain_jackknife(rows):
 
 def of_step(rows, weights=None):
     checked, accumulator = as_rows("rows", rows), RowAccumulator()
+    weights = None if weights is None else np.asarray(weights, dtype=float)
     accumulator.add_rows(checked, weights)
-    return within_step_covariance(checked, accumulator, weights)
+    return within_step_covariance(checked, accumulator.mean, accumulator.moments(), weights)
+
+
+def trace_of_square(rows):
+    checked = as_rows("rows", rows)
+    return squared_covariance_trace(row_products(checked, np.zeros(checked.dimension), len(checked))[2])
 
 
 @pytest.mark.parametrize("kind", [np.float64, np.float32, np.float16])
@@ -39,7 +44,7 @@ def test_squared_covariance_trace_equals_the_sums_over_different_rows(rng, kind,
     pairs = np.mean([gram[i, j] ** 2 for i, j in itertools.permutations(range(6), 2)])
     triples = np.mean([gram[i, j] * gram[j, m] for i, j, m in itertools.permutations(range(6), 3)])
     fours = np.mean([gram[i, j] * gram[m, n] for i, j, m, n in itertools.permutations(range(6), 4)])
-    found = squared_covariance_trace(as_rows("rows", rows))
+    found = trace_of_square(rows)
     assert found == pytest.approx(pairs - 2.0 * triples + fours, rel=1e-9)
 
 
@@ -48,7 +53,7 @@ def test_squared_covariance_trace_is_unbiased_where_the_plug_in_is_not(rng):
     found, plug_in = [], []
     for _ in range(4000):
         rows = 5.0 + np.sqrt(variances) * (rng.exponential(size=(8, 6)) - 1.0)
-        found.append(squared_covariance_trace(as_rows("rows", rows)))
+        found.append(trace_of_square(rows))
         plug_in.append((np.cov(rows.T) ** 2).sum())
     truth = float((variances**2).sum())
     assert abs(np.mean(found) - truth) < standard_errors(found, 3.0)
@@ -57,9 +62,9 @@ def test_squared_covariance_trace_is_unbiased_where_the_plug_in_is_not(rng):
 
 def test_squared_covariance_trace_reads_many_columns_in_windows(rng):
     rows = rng.normal(size=(5, 20_001))
-    whole = squared_covariance_trace(as_rows("rows", rows))
+    whole = trace_of_square(rows)
     layers = [rows[:, :7].copy(), rows[:, 7:9000].copy(), rows[:, 9000:].copy()]
-    assert squared_covariance_trace(as_rows("rows", layers)) == pytest.approx(whole, rel=1e-9)
+    assert trace_of_square(layers) == pytest.approx(whole, rel=1e-9)
 
 
 def test_without_signal_the_plain_jackknife_is_twice_too_wide_and_ours_is_not(rng):

@@ -8,7 +8,6 @@ from scipy import stats
 
 from nalr.statistics.averages import DecayedAverages
 from nalr.statistics.intervals import fieller_interval, score_interval, student_t_quantile
-from nalr.statistics.within_step import Within
 
 
 @pytest.mark.parametrize("freedom", [1.0, 2.0, 2.5, 3.0, 4.3, 7.0, 15.0, 1e3, 1e13])
@@ -56,7 +55,7 @@ def test_a_copy_of_averages_goes_its_own_way(rng):
     before, twin = averages.state_dict(), averages.copy()
     assert twin.state_dict() == before
     for _ in range(40):
-        twin.add(3.0, 4.0, None)
+        twin.add(3.0, 4.0)
     assert averages.state_dict() == before != twin.state_dict()
 
 
@@ -77,18 +76,15 @@ def test_memory_of_the_blocks_is_bounded():
     assert len(averages.blocks.blocks) <= 33
 
 
-WITHIN = Within(1.0, 0.5, 0.2, 0.1, 2.0, 3.0, 6.0)
-
-
 def test_state_resumes_exactly(rng):
     whole, half = DecayedAverages(0.97), DecayedAverages(0.97)
     values = rng.normal(size=(200, 2))
     for pair in values:
-        whole.add(*pair, WITHIN)
+        whole.add(*pair)
     for pair in values[:77]:
-        half.add(*pair, WITHIN)
+        half.add(*pair)
     resumed = DecayedAverages(0.97)
     resumed.load_state_dict(half.state_dict())
     for pair in values[77:]:
-        resumed.add(*pair, WITHIN)
+        resumed.add(*pair)
     assert resumed.state_dict() == whole.state_dict()

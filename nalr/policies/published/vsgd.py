@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from nalr import _checks
+from nalr.moments.plain_step import is_plain_step
 from nalr.moments.record import Moments
 from nalr.policies.base import Decision, Evidence, Policy, Reason
 from nalr.statistics.averages import DecayedAverages
@@ -15,9 +16,6 @@ from nalr.statistics.intervals import fieller_interval, student_t_quantile
 
 CLEAR = 0.9
 """Share of signal in |ḡ|² from which on a step needs no averaging."""
-
-PLAIN = 1e-3
-"""A step is plain SGD when |s|² is (η|ḡ|)² to this share; else Q is not the slope along it."""
 
 
 @dataclass(slots=True)
@@ -119,9 +117,8 @@ class VSGD(Policy):
     def _judge(self, moments: Moments, lr: float) -> dict[str, float]:
         """Take in the step that led here, if its two slopes are known, and set the rate."""
         s = self._state
-        expected = lr * lr * s.squared_norm
         known = not math.isnan(moments.step_product + s.signal) and lr > 0.0
-        if not (known and abs(moments.step_squared_norm - expected) <= PLAIN * expected):
+        if not (known and is_plain_step(moments, lr * lr * s.squared_norm)):
             return {}
         slope, change = lr * lr * s.signal, lr * s.signal - moments.step_product  # ⟨ḡ′, s⟩ is η p
         if s.signal > CLEAR * s.squared_norm:

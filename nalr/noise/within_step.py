@@ -9,8 +9,8 @@ from typing import NamedTuple
 from nalr.statistics.long_run import Covariance
 
 PRIOR = 2.0
-"""Standard errors of pure noise that count as a signal which lies as the noise does, when it is told how
-much the variance of |G|² grows with |G|². From 1 to 3 makes no difference of a per cent in coverage."""
+"""Weight of the assumption that G lies as the noise does, in standard errors of |G|² of pure noise, in the
+growth of the variance of |G|² with |G|². From 1 to 3 makes no difference of a per cent in coverage."""
 
 
 class Within(NamedTuple):
@@ -65,12 +65,10 @@ class WithinSums:
     variance: float = 0.0
     rows_freedom: float = 0.0  # these two are plain sums
     pairs_freedom: float = 0.0
-    count: int = 0  # steps that brought something
 
-    def add(self, decay: float, within: Within | None) -> None:
-        """Take in a step, which ages the others; None if it brought nothing."""
+    def add(self, decay: float, new: Within) -> None:
+        """Take in a step, which ages the others."""
         square = decay * decay
-        new = within or Within(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
         self.rows = square * self.rows + new.rows
         self.pairs = square * self.pairs + new.pairs
         self.per_signal = square * self.per_signal + new.per_signal
@@ -78,16 +76,10 @@ class WithinSums:
         self.variance = square * self.variance + new.variance
         self.rows_freedom += new.rows_freedom
         self.pairs_freedom += new.pairs_freedom
-        self.count += within is not None
 
-    def merge(self, other: WithinSums) -> None:
-        """Add what others saw of the same steps."""
-        count = max(self.count, other.count)
-        pairs = zip(astuple(self), astuple(other), strict=True)
-        mine = WithinSums(*(a + b for a, b in pairs))
-        for name in self.__slots__:
-            setattr(self, name, getattr(mine, name))
-        self.count = count
+    def merged(self, other: WithinSums) -> WithinSums:
+        """Return the sums of both, which saw different rows of the same steps."""
+        return WithinSums(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
     def covariance(self, signal: float, weight: float) -> Covariance:
         """Return that of averages whose weights add up to `weight`, the first of which is `signal`.
