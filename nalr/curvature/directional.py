@@ -269,8 +269,7 @@ class DirectionalCurvature:
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything needed to go on exactly, as numbers, strings, lists, dicts and NumPy arrays."""
-        scalars = {name: getattr(self._state, name) for name in self._state.__slots__}
-        trouble = self._state.trouble
+        scalars, trouble = _state.fields_to_dict(self._state), self._state.trouble
         return {
             "settings": repr(self),
             "scalars": scalars | {"trouble": None if trouble is None else trouble.name},

@@ -8,7 +8,8 @@ from typing import Any
 from nalr import _checks
 from nalr.curvature.basis import MEMORY_LIMIT, Basis
 from nalr.curvature.hutchinson import checked_seed, exact_diagonal, is_reached
-from nalr.curvature.probes import ProbeAverage, rademacher
+from nalr.curvature.probe_average import ProbeAverage
+from nalr.curvature.probes import rademacher
 from nalr.curvature.products import Product
 from nalr.curvature.readings import TraceReading, TraceStatus, exact_reading, status_of, trace_reading
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nalr import _checks
-from nalr.curvature.probes import ProbeAverage, normal, rademacher
+from nalr.curvature.probe_average import ProbeAverage
+from nalr.curvature.probes import normal, rademacher
 from nalr.curvature.products import Floats, Product
 from nalr.curvature.readings import (
     DiagonalReading,

@@ -10,7 +10,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from nalr.curvature.probes import ProbeAverage
+from nalr.curvature.probe_average import ProbeAverage
 from nalr.statistics.mean_interval import Interval, mean_interval
 
 Vector = NDArray[np.float64]

@@ -199,7 +199,7 @@ def _smooth() -> None:
 
 
 def _probe() -> None:
-    from nalr.curvature.probes import ProbeAverage, normal, rademacher
+    from nalr.curvature import ProbeAverage, normal, rademacher
 
     for dtype in ("float32", "float64"):
         for draw in (rademacher, normal):
