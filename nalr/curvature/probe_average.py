@@ -21,7 +21,7 @@ class ProbeAverage:
     Parameters
     ----------
     diagonal : bool
-        Whether to average v ⊙ Hv too, in two float64 vectors.
+        Whether to average v ⊙ Hv as well, in two float64 vectors.
 
     Attributes
     ----------
@@ -35,11 +35,11 @@ class ProbeAverage:
     With E[vvᵀ] = I, as for `rademacher` and `normal`, E[vᵀHv] = tr(H E[vvᵀ]) = tr H and
     E[v ⊙ Hv]ᵢ = Σⱼ Hᵢⱼ E[vᵢvⱼ] = Hᵢᵢ, so both means are unbiased. Signs give the trace and diagonal of a
     diagonal H exactly, since vᵢ² = 1; normals add 2 Hᵢᵢ² to a coordinate's variance. The quotient
-    Σ v ⊙ Hv / Σ v ⊙ v (Bekas, Kokiopoulou & Saad 2007) would take most of that away, but it is biased for a
-    few probes and has no running variance this simple: use signs.
+    Σ v ⊙ Hv / Σ v ⊙ v (Bekas, Kokiopoulou & Saad 2007) removes most of that, but is biased for few probes
+    and has no simple running variance: use signs.
 
-    Cost of `update`: one pass over the two vectors; with `diagonal` a second over those and the two of the
-    state. The first is what finds values that are not finite before they would spoil the average.
+    Cost of `update`: one pass over the two vectors, which also finds values that are not finite; with
+    `diagonal` a second over those and the two of the state.
 
     References
     ----------
@@ -117,12 +117,12 @@ class ProbeAverage:
         return value
 
     def merge(self, other: ProbeAverage) -> ProbeAverage:
-        """Fold in the probes that another average took of the same matrix; return this one.
+        """Fold in another average of the same matrix; return this one.
 
         Raises
         ------
         ValueError
-            If only one of them keeps the diagonal, or theirs have different lengths.
+            If only one of them keeps the diagonal, or the lengths differ.
         """
         from nalr.kernels import moments
 
@@ -185,12 +185,12 @@ class ProbeAverage:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue where `state`, from `state_dict`, left off.
+        """Continue from `state`, of `state_dict`: what follows is bit-identical.
 
         Raises
         ------
         ValueError
-            If `state` is not an average's, or only one keeps the diagonal; nothing is changed then.
+            If `state` was saved under other settings; nothing is changed then.
         """
         _state.saved_by(self, state)
         self.count, self.nonfinite = int(state["count"]), int(state["nonfinite"])

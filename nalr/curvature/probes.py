@@ -1,4 +1,4 @@
-"""Random probes of a matrix that can only be multiplied with."""
+"""Random probes of a matrix known by its products."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nalr.arrays import threads
 Floats = NDArray[np.floating[Any]]  # float32 or float64
 
 CHUNK = 1 << 18
-"""Columns that a thread takes at a time: some 50 µs of work. Fixed, so that sums do not depend on threads."""
+"""Columns per task of a thread, some 50 µs of work. Fixed, so that sums do not depend on threads."""
 
 
 def rademacher(
@@ -74,8 +74,8 @@ def normal(
 
     Notes
     -----
-    Of a probe along which the direction matters, as in a random direction of the loss: normals favour none,
-    signs only the diagonals of a cube. Box & Muller (1958); the largest possible value is 8.5.
+    For random directions of the loss: normals are isotropic, signs are not. Box & Muller (1958); the largest
+    possible value is 8.5.
 
     Cost: about 2.4 ns a number and thread.
 
@@ -92,7 +92,7 @@ def normal(
 def _write(
     kernel: Callable[..., None], dim: int, seed: int, index: int, dtype: DTypeLike, out: Floats | None
 ) -> Floats:
-    """Let `kernel` write a probe, in chunks on several threads."""
+    """Write a probe with `kernel`, in chunks on several threads."""
     dim = _checks.count("dim", dim, 1)
     seed_word, index_word = _word("seed", seed), _word("index", index)
     probe = _new(dim, dtype) if out is None else _checked_out(out, dim)
@@ -101,7 +101,7 @@ def _write(
 
 
 def chunks(dim: int, task: Callable[[slice], Any]) -> list[Any]:
-    """Return what `task` returns of each chunk of `dim` columns, in order."""
+    """Return the results of `task` for each chunk of `dim` columns, in order."""
     if dim <= CHUNK:
         return [task(slice(0, dim))]
     return threads.run(

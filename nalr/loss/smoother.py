@@ -1,4 +1,4 @@
-"""The loss without its noise: value, slope, and how far to believe them."""
+"""Smoothing of a noisy loss: its value, its slope, and the error of the slope."""
 
 from __future__ import annotations
 
@@ -22,43 +22,42 @@ LARGEST = sys.float_info.max / 2
 LOWEST = -LARGEST
 
 BLOCK = 256
-"""Losses that wait before the trend takes them: one loop over local variables costs half of 256 calls."""
+"""Losses buffered for the trend: one loop over local variables costs half of 256 calls."""
 
 
 class LossSmoother:
     """Exponential moving average of a loss, with its slope and the slope's standard error.
 
-    ``smoothed = alpha * smoothed + (1 - alpha) * loss``, starting at the first loss. A spike filter and a
-    low-pass may stand before it: spikes (`window`), then low-pass (`cutoff`), then average (`alpha`).
+    ``smoothed = alpha * smoothed + (1 - alpha) * loss``, starting at the first loss. Optional
+    filters come first: spike filter (`window`), low-pass (`cutoff`), then average (`alpha`).
 
     Parameters
     ----------
     alpha : float
-        Share of the past in the average, in [0, 1): 0 turns the average off, 1 would never move.
+        Weight of the past in the average, in [0, 1): 0 turns the average off, 1 would never change.
     cutoff : float, optional
-        Frequency, in cycles per step, from which a Butterworth low-pass takes fluctuations out; in
-        [1e-05, 0.49999]. 0.5 is the fastest that a series of steps can hold; nearer to either end than
-        1e-5 the rounding of float64 would show in the result. It starts in the steady state of the first
-        loss, so without a transient.
+        Cutoff frequency of a Butterworth low-pass, in cycles per step, in [1e-05, 0.49999]: 0.5 is the
+        Nyquist frequency, and within 1e-5 of either end rounding would show in the result. It starts in
+        the steady state of the first loss, without a transient.
     order : int
-        Of the low-pass, at least 1: each adds 6 dB per octave, and lag. Without `cutoff` it does nothing.
+        Order of the low-pass, at least 1: each adds 6 dB per octave, and lag. Unused without `cutoff`.
     window : int, optional
-        Length of the spike filter (Hampel), at least 3: fewer have no median apart from themselves. A
-        loss further from the median of the last `window` losses, itself among them, than 3 · 1.4826
-        median absolute deviations is replaced by that median. The losses are kept as they came, so a
-        lasting change of level gets through after about window/2 steps. The filter judges once more than
-        half of the window (and 3) is there; where more than half are equal (deviation 0) it replaces none.
+        Length of the spike filter (Hampel), at least 3. A loss further than 3 · 1.4826 median absolute
+        deviations from the median of the last `window` losses (itself included) is replaced by that
+        median. Medians are of unfiltered losses, so a lasting change of level passes after about
+        window/2 steps. The filter needs more than half of the window (and 3 losses); where more than half
+        are equal (deviation 0) it replaces none.
 
     Notes
     -----
     The slope is that of a least-squares line through the losses (after the spike filter only) with weights
     that fade over four times the average's memory, at least 40 steps: τ = max(4/(1 - alpha), 40). The error
-    of a slope falls as τ^-1.5 and the noise correlation needs tens of losses, so a line over the average's
-    own ten would say nothing. The standard error is widened by √((1+φ)/(1-φ)), φ the lag-1 correlation of
-    the residuals within [0, .95]: batches that share an epoch or a slow parameter make neighbouring losses
-    alike, and the formula for independent ones then claims far too much.
+    of a slope falls as τ^-1.5 and the noise correlation needs tens of losses: more than the average's own
+    ten. The standard error is widened by √((1+φ)/(1-φ)), φ the lag-1 correlation of the residuals clipped
+    to [0, .95]: batches that share an epoch or a slow parameter give correlated losses, for which the
+    formula for independent ones is far too small.
 
-    Steps are counted in finite losses: a skipped loss takes no time.
+    Steps are counted in finite losses.
 
     Cost of `update`: about 0.2 µs with `alpha` alone (0.6 µs over the first 45 τ losses); `window` adds
     O(window), `cutoff` O(order).
@@ -111,7 +110,7 @@ class LossSmoother:
         )
 
     def reset(self) -> None:
-        """Forget every loss; the settings stay."""
+        """Forget every loss; keep the settings."""
         self._state = SmootherState()
         memory = max(4.0 / (1.0 - self.alpha), 40.0)
         self._trend = Trend(1.0 - 1.0 / min(memory, 1e9))  # no run is longer, and 1 - 1/memory must not be 1
@@ -122,7 +121,7 @@ class LossSmoother:
         Parameters
         ----------
         loss : float
-            A number, or an array or tensor of one element. nan, inf and what lies beyond 8.9e307 is counted
+            A number, or an array or tensor of one element. nan, inf and values beyond 8.9e307 are counted
             and skipped.
 
         Returns
@@ -162,10 +161,9 @@ class LossSmoother:
         return self._state.smoothed
 
     def smooth(self, losses: ArrayLike) -> NDArray[np.float64]:
-        """Return what a fresh smoother with these settings would give for each of `losses`.
+        """Return the smoothed `losses`, as by a fresh smoother with these settings.
 
-        Pure: the losses that this smoother has seen play no part, and it learns nothing. Compiled on first
-        use; bit for bit what `update` returns.
+        Neither uses nor changes the state. Compiled on first use; bit-identical to `update`.
 
         Parameters
         ----------
@@ -198,14 +196,14 @@ class LossSmoother:
         if array.size and LOWEST < array.min() and array.max() < LARGEST:  # False with a nan
             return self._smooth_finite(array)
         usable = np.abs(array) < LARGEST  # False for nan
-        result = np.full(array.size + 1, np.nan)  # its last place is what comes before the first loss
+        result = np.full(array.size + 1, np.nan)  # the last element precedes the first loss
         if usable.any():
             result[: usable.sum()] = self._smooth_finite(array[usable])
         smoothed: NDArray[np.float64] = result[np.cumsum(usable) - 1]
         return smoothed
 
     def reading(self) -> LossReading:
-        """Return value, slope and noise as they stand; see `LossReading`.
+        """Return the current value, slope and noise; see `LossReading`.
 
         Examples
         --------
@@ -236,12 +234,12 @@ class LossSmoother:
         return {"settings": repr(self), **_saved(self._state, self._trend.state)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue where `state`, from `state_dict`, left off: the same numbers to the last bit.
+        """Continue from `state`, of `state_dict`: what follows is bit-identical.
 
         Raises
         ------
         ValueError
-            If `state` was saved under other settings, or is not a smoother's; nothing is changed then.
+            If `state` was saved under other settings or is malformed; nothing is changed then.
         """
         _state.saved_by(self, state)
         fresh = _saved(SmootherState(), TrendState())
@@ -261,7 +259,7 @@ class LossSmoother:
         return math.nan if state.smoothed is None else state.smoothed
 
     def _fold_pending(self) -> None:
-        """Let the trend take the losses that wait; when this happens does not change the result."""
+        """Pass pending losses to the trend; the result does not depend on when."""
         pending = self._state.pending
         self._trend.fold(pending)
         self._state.count += len(pending)
