@@ -1,4 +1,4 @@
-"""The record of what `nalr doctor` found, and its text."""
+"""The findings of `nalr doctor`, as a record and as text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong, and what to do."""
+    """A problem and its remedy."""
 
     what: str
     remedy: str
@@ -23,14 +23,13 @@ class Cache:
     Attributes
     ----------
     directory : str or None
-        None if none can be written, or nothing is compiled.
+        None if no directory can be written, or nothing is compiled.
     writable : bool
-        Whether a file could be made there just now.
+        Whether a file can be created there.
     num_files, num_bytes : int
-        What lies there, of older versions too.
+        Of the compiled kernels, including those of older versions.
     kept, kernels : int
-        How many of the package's kernels this version finds there, of how many. Kernels that are only
-        called by others need not be kept.
+        Cached kernels of this version, of how many. Kernels that only others call need not be cached.
     """
 
     directory: str | None
@@ -43,7 +42,7 @@ class Cache:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What `diagnose` found.
+    """The findings of `diagnose`.
 
     Attributes
     ----------
@@ -54,21 +53,21 @@ class Diagnosis:
     num_cpus : int
         CPUs that this process may use.
     cpu_quota : float or None
-        CPUs' worth of time that the control group grants; None without a limit.
+        CPU time per time that the control group allows; None without a limit.
     num_threads : int
         Threads that kernels use.
     threads_reason : str
-        Which variable or limit decided that.
+        The variable or limit that determined it.
     threading_layer : str
-        How threads are made.
+        The implementation of threads.
     environment : dict
-        Variables set that bear on numerical code.
+        Variables that affect numerical code.
     cache : Cache
         The directory of compiled kernels.
     bandwidth : dict
         GB/s read from memory, by number of threads; empty where it could not be measured.
     problems : list of Problem
-        What is wrong; empty if all is well.
+        With remedies; empty if there are none.
     """
 
     versions: dict[str, str | None]

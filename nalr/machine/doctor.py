@@ -1,4 +1,4 @@
-"""``nalr doctor``: what this machine and this environment mean for the kernels, and what to do about it."""
+"""``nalr doctor``: checks of the machine and the environment, with remedies."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from nalr.machine.diagnosis import Cache, Diagnosis, Problem
 from nalr.machine.problems import problems_of
 
 PREFIXES = ("NALR_", "NUMBA_", "OMP_", "KMP_", "MKL_", "OPENBLAS_")
-"""Environment variables that bear on numerical code."""
+"""Prefixes of environment variables that affect numerical code."""
 
 READ = 256 << 20
-"""Bytes to read for the bandwidth: above the last cache of nearly every machine, and a moment's work."""
+"""Bytes to read for the bandwidth: above the last-level cache of nearly every machine."""
 
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
@@ -30,14 +30,14 @@ LAYER = "own threads over GIL-free kernels; Numba's layer is not used"
 
 
 def diagnose() -> Diagnosis:
-    """Look at versions, threads, cache and memory, and return what was found.
+    """Check versions, threads, cache and memory.
 
-    Takes about a second. Compiles one small kernel unless it is kept already; changes nothing else.
+    Takes about a second. Compiles one small kernel unless it is cached; changes nothing else.
 
     Returns
     -------
     Diagnosis
-        With a remedy for each problem.
+        The facts, and a remedy for each problem.
     """
     num_threads, reason, refused = _threads()
     kernels, broken = _kernels()
@@ -65,7 +65,7 @@ def _versions() -> dict[str, str | None]:
     versions: dict[str, str | None] = {"nalr": nalr.__version__, "Python": platform.python_version()}
     for name in libraries:
         try:
-            versions[name] = metadata.version(name.lower())  # of the files: importing torch takes seconds
+            versions[name] = metadata.version(name.lower())  # from metadata: importing torch takes seconds
         except metadata.PackageNotFoundError:
             versions[name] = None
     return versions
@@ -81,7 +81,7 @@ def _cpu_name() -> str:
 
 
 def _cpu_quota() -> float | None:
-    """Return the CPUs' worth of time that version 2 control groups grant, None for no limit."""
+    """Return the CPU time per time of version 2 control groups, None for no limit."""
     try:
         quota, period = CPU_QUOTA.read_text().split()
         return int(quota) / int(period)
@@ -90,7 +90,7 @@ def _cpu_quota() -> float | None:
 
 
 def _threads() -> tuple[int, str, list[Problem]]:
-    """Return how many threads kernels use, why, and whether the environment was refused."""
+    """Return the number of threads, its reason, and a problem if a variable was refused."""
     try:
         return threads.get_num_threads(), threads.why_num_threads(), []
     except ValueError as error:
@@ -99,12 +99,12 @@ def _threads() -> tuple[int, str, list[Problem]]:
 
 
 def _kernels() -> tuple[list[Any], list[Problem]]:
-    """Return the kernels; none, and why, where Numba cannot be loaded."""
+    """Return the kernels; none and a problem where Numba cannot be imported."""
     from nalr.machine.warmup import compiled_functions
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", nalr.CacheWarning)  # said below, with the rest
+            warnings.simplefilter("ignore", nalr.CacheWarning)  # reported as a problem
             return compiled_functions(), []
     except ImportError as error:  # Numba refuses a NumPy that it does not know
         remedy = "Install versions that fit: pip install --upgrade numba numpy."

@@ -1,4 +1,4 @@
-"""What is wrong with an environment, and what to do about it."""
+"""Problems of an environment, each with a remedy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nalr.arrays import threads
 from nalr.machine.diagnosis import Diagnosis, Problem
 
 OLDEST = {"NumPy": (1, 24), "Numba": (0, 60)}
-"""What pyproject.toml asks for; NumPy's upper end depends on Numba, which checks it when imported."""
+"""As in pyproject.toml; Numba checks the upper end of NumPy when imported."""
 
 
 def problems_of(found: Diagnosis) -> Iterator[Problem]:
@@ -42,17 +42,17 @@ def _cache_problems(found: Diagnosis) -> Iterator[Problem]:
         )
     elif cache.kernels and cache.directory is None:
         yield Problem(
-            "No directory can be written for compiled kernels, so every process compiles them anew.",
+            "No directory can be written for compiled kernels, so every process compiles them again.",
             "Set NUMBA_CACHE_DIR to a directory that can be written.",
         )
     elif cache.directory is not None and not cache.writable:
         yield Problem(
-            f"{cache.directory} cannot be written (or its disk is full), so kernels are not kept.",
+            f"{cache.directory} cannot be written (or its disk is full), so kernels are not cached.",
             "Free some space, or set NUMBA_CACHE_DIR to a directory that can be written.",
         )
     elif wish and cache.directory and not Path(cache.directory).is_relative_to(wish):
         yield Problem(
-            f"NUMBA_CACHE_DIR={wish} cannot be written; kernels are kept in {cache.directory}.",
+            f"NUMBA_CACHE_DIR={wish} cannot be written; kernels are cached in {cache.directory}.",
             "Set it to a directory that can be written, or unset it.",
         )
 
@@ -63,14 +63,14 @@ def _thread_problems(found: Diagnosis) -> Iterator[Problem]:
         cpus = max(1, math.ceil(found.cpu_quota))
         if found.num_threads > cpus:
             yield Problem(
-                f"The container may use {found.cpu_quota:g} CPUs' worth of time, fewer than the "
-                f"{found.num_threads} threads, which are then stopped together.",
+                f"The container is limited to the time of {found.cpu_quota:g} CPUs, fewer than the "
+                f"{found.num_threads} threads, which are then throttled together.",
                 f"Set {threads.OWN_VARIABLE}={cpus}.",
             )
     if found.num_threads == 1 < cpus:
         yield Problem(
             f"Kernels use 1 thread of {cpus} CPUs, because of {found.threads_reason}.",
-            f"Set {threads.OWN_VARIABLE}={cpus}, unless that is meant.",
+            f"Set {threads.OWN_VARIABLE}={cpus}, unless that is intended.",
         )
     if found.num_threads > found.num_cpus:
         yield Problem(
@@ -81,5 +81,5 @@ def _thread_problems(found: Diagnosis) -> Iterator[Problem]:
     if one and all_threads and all_threads < 0.9 * one:  # within a tenth they are equal
         yield Problem(
             f"{found.num_threads} threads read memory more slowly than one.",
-            f"Others may be using the CPUs; if it stays so, set {threads.OWN_VARIABLE}=1.",
+            f"Other processes may be using the CPUs; if it persists, set {threads.OWN_VARIABLE}=1.",
         )

@@ -56,7 +56,7 @@ def test_where_all_is_well_no_problem_is_found():
         ({"environment": {"NUMBA_DISABLE_JIT": "1"}}, "NUMBA_DISABLE_JIT is set", "Unset it"),
         ({"num_threads": 1, "threads_reason": "OMP_NUM_THREADS"}, "because of OMP_NUM", "NALR_NUM_THREADS=4"),
         ({"num_threads": 9, "threads_reason": "NALR_NUM_THREADS"}, "9 threads for 4", "NALR_NUM_THREADS=4"),
-        ({"cpu_quota": 1.5}, "1.5 CPUs' worth of time", "NALR_NUM_THREADS=2"),
+        ({"cpu_quota": 1.5}, "limited to the time of 1.5 CPUs", "NALR_NUM_THREADS=2"),
         ({"bandwidth": {1: 20.0, 4: 10.0}}, "4 threads read memory more slowly", "NALR_NUM_THREADS=1"),
     ],
 )

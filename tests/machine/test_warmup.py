@@ -101,7 +101,7 @@ def test_the_report_says_how_many_how_long_and_where(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("directory", "end"), [("/some/where", "cache /some/where"), (None, "not kept on disk")]
+    ("directory", "end"), [("/some/where", "cache /some/where"), (None, "not cached on disk")]
 )
 def test_the_command_prints_one_line(monkeypatch, capsys, directory, end):
     monkeypatch.setattr(nalr.machine.warmup, "warmup", lambda progress: WarmupReport(41, 12.34, directory))
