@@ -39,8 +39,8 @@ class Landscape:
     Sample i is a random *function* f_i(x) = f(x) + ⟨ε_i, x − x*⟩, so its gradient is exactly ∇f(x) + ε_i
     and the minibatch loss is the loss of that minibatch: with the same seed, finite differences of the
     loss give the minibatch gradient, as in training. Independent noise in the loss would break this: a
-    method that compares two losses would see a function that its gradients do not match. The noise in the loss
-    has standard deviation noise_scale·|x − x*|/√B, none at the optimum; `loss_noise` adds an independent part.
+    method that compares two losses would see a function that its gradients do not match. The loss noise has
+    standard deviation noise_scale·|x − x*|/√B, none at the optimum; `loss_noise` adds an independent part.
 
     Multiplicative noise depends on x and is in general not a gradient field. There ε_i is fixed at the
     current x: loss and rows agree to first order about that x, but finite differences of `sample`, which

@@ -10,12 +10,13 @@ import pytest
 
 from nalr.cli import main
 from nalr_bench import machine
+from nalr_bench.report import Report
 from nalr_bench.training import main as command
 from nalr_bench.training import oracles, peers, samples, steps
 from nalr_bench.training.measure import Effort, interleave
 from nalr_bench.training.memory import memory
 from nalr_bench.training.plan import Sizes, plan
-from nalr_bench.training.report import Report, render
+from nalr_bench.training.report import render
 from nalr_bench.training.study import PLAIN, Beats, Job, Result, Study, Variant
 from nalr_bench.workload import Fact, WrongAnswer
 
@@ -262,7 +263,7 @@ def test_figures_are_a_limit_for_ours_and_a_distance_for_rivals():
     assert found.miss(shown) is None and found.miss(orphan) is None
     text = render(
         Report(
-            {"cpu": "A", "threads": 2, "versions": {}},
+            {"cpu": "A", "threads": 2, "versions": {}, "bandwidth": {"1": 9.0}},
             [found],
             [Fact("memory", "held", 3, "c", 2)],
             [],

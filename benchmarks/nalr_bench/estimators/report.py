@@ -12,7 +12,8 @@ from typing import Any
 from nalr_bench.estimators.chance import Chance
 from nalr_bench.estimators.finding import CHANCE, HIGHEST, LOWEST, Bias, Coverage, Finding
 from nalr_bench.estimators.forms import NAIVE, OURS, SIGNAL, VARIANCE
-from nalr_bench.estimators.table import Row, aligned, cells, number
+from nalr_bench.estimators.table import HEADINGS, cells, number
+from nalr_bench.report import Row, grouped
 
 WIDTH = 108
 """Of lines of text, in characters."""
@@ -66,7 +67,11 @@ class Report:
 
 def render(report: Report) -> str:
     """Return the report as text: the table, how to read it, what is outside, the figures reached."""
-    parts = [f"{report.draws} draws of a cell, seed {report.seed}", aligned(groups(report)), *legend(report)]
+    parts = [
+        f"{report.draws} draws of a cell, seed {report.seed}",
+        grouped(HEADINGS, groups(report)),
+        *legend(report),
+    ]
     outside = ["  " + line for line in worst(report)]
     if outside:
         parts.append("\n".join(["Outside their figure, the worst of each row:", *outside]))

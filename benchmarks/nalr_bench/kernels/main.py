@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from nalr.arrays import threads
-from nalr_bench import machine
+from nalr_bench import console, machine
 from nalr_bench.kernels import facts
 from nalr_bench.kernels.options import GROUPS
 from nalr_bench.kernels.plan import plan
-from nalr_bench.kernels.report import Report, render
+from nalr_bench.kernels.report import render
 from nalr_bench.measure import QUICK, Effort, measure
+from nalr_bench.report import Report
 from nalr_bench.workload import Fact, Result, WrongAnswer
 
 FAILED, REFUSED = 1, 2
@@ -31,14 +31,12 @@ def run(options: argparse.Namespace) -> int:
         print("nalr bench: --plot draws the group batch, which --only leaves out.", file=sys.stderr)
         return REFUSED
     report = bench(options)
-    print(json.dumps(report.to_dict(), indent=2) if options.json else render(report), flush=True)
-    for line in report.wrong if options.json else ():
-        print(f"WRONG ANSWER: {line}", file=sys.stderr)
+    report.show(render(report), as_json=options.json)
     drawn = options.plot is None or _draw(report, options.plot)
     return FAILED if report.wrong or not drawn else 0
 
 
-def bench(options: argparse.Namespace) -> Report:
+def bench(options: argparse.Namespace) -> Report[Result]:
     """Return what was measured."""
     num_threads = options.threads or threads.get_num_threads()
     effort = QUICK if options.quick else Effort()
@@ -80,14 +78,12 @@ def _progress(workloads: Sequence[Any]) -> Iterable[Any]:
     return tqdm.tqdm(workloads, unit="work", disable=None, leave=False)  # type: ignore[no-any-return]
 
 
-def _draw(report: Report, path: Path) -> bool:
-    """Save the picture; return whether that went well."""
-    try:
+def _draw(report: Report[Result], path: Path) -> bool:
+    """Save the picture; return whether that succeeded."""
+
+    def save(where: Path) -> None:
         from nalr_bench.kernels.roofline import plot_roofline
 
-        plot_roofline(report.to_dict()).savefig(path, dpi=150)
-    except (ImportError, OSError, ValueError) as error:
-        print(f"The picture could not be drawn: {error}", file=sys.stderr)
-        return False
-    print(path, file=sys.stderr)
-    return True
+        plot_roofline(report.to_dict()).savefig(where, dpi=150)
+
+    return console.written(path, save)
