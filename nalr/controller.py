@@ -20,6 +20,7 @@ from nalr.noise.reading import NoiseReading
 from nalr.policies.base import Decision, Evidence, Policy, Reason
 from nalr.policies.noise_adaptive.policy import NoiseAdaptive
 from nalr.reporting.history import History
+from nalr.reporting.summary import summarize
 
 RANGE = 1e8
 """Default bounds: base_lr / 10⁸ to base_lr · 10⁸. Wide on purpose: the base rate may be wrong by powers of
@@ -28,8 +29,10 @@ ten, and an anneal must still end far below the right one."""
 MEMORY = 0.95
 """Memory of the noise average by default: about 20 steps, short enough to follow a run."""
 
-BAND_EVERY = 64
-"""Steps between two intervals of the noise scale in the history; they take longer than a decision."""
+SETTINGS = (
+    *("base_lr", "min_lr", "max_lr", "total_steps", "alpha", "cooldown"),
+    *("estimator", "smoother", "policy", "path_dtype"),
+)
 
 
 @dataclass(slots=True)
@@ -38,10 +41,9 @@ class _State:
 
     step: int = 0  # calls so far
     lr: float = math.nan  # the answer to the last of them
-    applied_lr: float = 0.0  # the rate of the step that led to the next call; 0 where none can be told
+    applied_lr: float = 0.0  # the rate of the step that led to the next call; 0 where it is not known
     skipped: int = 0  # calls in a row that were not finite
     nonfinite: int = 0  # values that were not finite, losses among them
-    band: tuple[float, float] = (math.nan, math.nan)
 
 
 class NoiseAdaptiveLR:
@@ -56,11 +58,10 @@ class NoiseAdaptiveLR:
         The rate to start from; positive. It is the answer to the first call, unless η|ḡ|² would exceed
         half of the loss, a step beyond any minimum of a loss that ends near zero.
     min_lr, max_lr : float, optional
-        Bounds of the rate, positive; base_lr/10⁸ and base_lr·10⁸ by default: wide, because the point is to
-        repair a wrong `base_lr`.
+        Bounds of the rate, positive; base_lr/10⁸ and base_lr·10⁸ by default.
     total_steps : int, optional
         The number of steps, if known: the rate then falls to zero there, the sooner the less is left to
-        descend. Without it, the rate answers for its noise floor as it goes.
+        descend. Without it, the rate falls as the noise floor requires.
     alpha : float
         Memory of the smoothed loss in the history, in [0, 1). The policy keeps its own.
     cooldown : int
@@ -72,18 +73,12 @@ class NoiseAdaptiveLR:
     policy : Policy, optional
         What decides; `nalr.policies.NoiseAdaptive()` by default.
     path_dtype : str
-        "float64", or "float32" for half of the memory: see Notes.
-
-    Raises
-    ------
-    TypeError, ValueError
-        Where a setting is outside its range.
+        "float64", or "float32" for half of the memory of the path: see Notes.
 
     Notes
     -----
-    Memory: three D-vectors of `path_dtype` (last step, displacement, its running mean); a fourth, of float64,
-    where `accumulate` brings the rows, and two more where they come one a step. Cost: one pass over the rows
-    and the three vectors, and some twenty microseconds; a step of two rows or more allocates no D-vector.
+    Memory: three D-vectors of `path_dtype`; a fourth, of float64, where `accumulate` brings the rows, and two
+    more where they come one a step. Cost: one pass over the rows and the three vectors.
 
     Examples
     --------
@@ -115,8 +110,8 @@ class NoiseAdaptiveLR:
         path_dtype: str = "float64",
     ) -> None:
         self.base_lr = _checks.positive("base_lr", base_lr)
-        self.min_lr = _default_bound("min_lr", min_lr, self.base_lr / RANGE)
-        self.max_lr = _default_bound("max_lr", max_lr, self.base_lr * RANGE)
+        self.min_lr = _checks.positive("min_lr", self.base_lr / RANGE if min_lr is None else min_lr)
+        self.max_lr = _checks.positive("max_lr", self.base_lr * RANGE if max_lr is None else max_lr)
         if not self.min_lr <= self.base_lr <= self.max_lr:
             raise ValueError(
                 f"`base_lr` must be within [min_lr, max_lr] = [{self.min_lr!r}, {self.max_lr!r}], "
@@ -130,17 +125,14 @@ class NoiseAdaptiveLR:
         self.policy: Policy = _part("policy", policy, Policy) or NoiseAdaptive()
         self.history = History()
         self._rows = RowAccumulator()
-        self.path_dtype = _checked_dtype(path_dtype)
+        if path_dtype not in DTYPES:
+            raise ValueError(f"`path_dtype` must be one of {', '.join(DTYPES)}, got {path_dtype!r}.")
+        self.path_dtype = path_dtype
         self._path = Path(dtype=path_dtype)
         self.reset()
 
     def __repr__(self) -> str:
-        return (
-            f"NoiseAdaptiveLR(base_lr={self.base_lr!r}, min_lr={self.min_lr!r}, max_lr={self.max_lr!r}, "
-            f"total_steps={self.total_steps!r}, alpha={self.alpha!r}, cooldown={self.cooldown!r}, "
-            f"estimator={self.estimator!r}, smoother={self.smoother!r}, policy={self.policy!r}, "
-            f"path_dtype={self.path_dtype!r})"
-        )
+        return f"NoiseAdaptiveLR({', '.join(f'{name}={getattr(self, name)!r}' for name in SETTINGS)})"
 
     def reset(self) -> None:
         """Begin a new run with the same settings."""
@@ -156,19 +148,9 @@ class NoiseAdaptiveLR:
     # -- one step -----------------------------------------------------------------------------------
 
     def accumulate(self, row: ArrayLike, weight: float = 1.0) -> NoiseAdaptiveLR:
-        """Fold in one row of the present step's gradients; the (B, D) array need never exist.
+        """Fold in one row (D,) of the present step, the mean of `weight` samples; return this object.
 
-        Parameters
-        ----------
-        row : array of shape (D,)
-            One sample's gradient, or a microbatch's mean gradient.
-        weight : float
-            How many samples the row is the mean of; positive.
-
-        Returns
-        -------
-        NoiseAdaptiveLR
-            This object. `get_adapted_lr(None, loss)` then ends the step.
+        `get_adapted_lr(None, loss)` then ends the step; the (B, D) array need never exist.
         """
         vector = as_vector("row", row, self._rows.mean.size or self.estimator.dimension)
         self._rows.add(vector, _checks.positive("weight", weight))
@@ -184,13 +166,12 @@ class NoiseAdaptiveLR:
         gradients_batch : array of shape (B, D), list of arrays of shape (B, …), or None
             The step's gradients, one row per sample (or microbatch), all at the present parameters; one array
             for each layer if a list. Any floating-point type, torch tensors on the CPU among them. None
-            where `accumulate` brought them. One row will do, but then noise is judged from the change of the
-            gradient from step to step, and `reading().source` says "steps".
+            where `accumulate` brought them. From one row, noise is judged by the change from step to step.
         loss : float
             The step's loss, of the same samples.
         params : array of shape (D,), or list of arrays, optional
-            The parameters before the step. Without them plain SGD is assumed: x ← x − lr · mean of the rows.
-            With them any optimizer will do. Give them at every call or at none.
+            The parameters before the step, for any optimizer but plain SGD, which is assumed without them:
+            x ← x − lr · mean of the rows. Give them at every call or at none.
 
         Returns
         -------
@@ -208,7 +189,8 @@ class NoiseAdaptiveLR:
             dimension = rows.dimension
         elif self._rows.num_rows == 0:
             raise ValueError("`gradients_batch` must be given, since no row was accumulated for this step.")
-        loss = _checks.scalar("loss", loss)
+        if type(loss) is not float:
+            loss = _checks.scalar("loss", loss)
         position = None if params is None else as_vector("params", params, dimension)
         lr, forgetting = self._state.applied_lr, self.policy.forgetting
         if self._rows.num_rows == 0:
@@ -224,18 +206,8 @@ class NoiseAdaptiveLR:
     def update_policy(self, moments: Moments, loss: float) -> float:
         """Return the learning rate to use for a step whose sums were made elsewhere.
 
-        Parameters
-        ----------
-        moments : Moments
-            The step's sums. Without those of the path (`step_product` …) nothing shows that a larger rate
-            would pay: the rate then never rises, and falls by the loss and the anneal alone.
-        loss : float
-            The step's loss.
-
-        Returns
-        -------
-        float
-            Within [min_lr, max_lr].
+        Without the sums of the path (`step_product` …) nothing shows that a larger rate would pay: the rate
+        then never rises, and falls by the loss and the anneal alone.
 
         Examples
         --------
@@ -249,19 +221,9 @@ class NoiseAdaptiveLR:
         return self._decide(moments, _checks.scalar("loss", loss))
 
     def set_applied_lr(self, lr: float) -> None:
-        """Tell that the step was made with another rate than the last answer; 0 if it was not made.
+        """Say that the step was made with another rate than the last answer; 0 if it was not made.
 
-        For those whose own schedule multiplies the answer, or whose step was left out.
-
-        Parameters
-        ----------
-        lr : float
-            The rate of the step, at least 0.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If it is not such a number.
+        For a schedule that multiplies the answer, and for steps that were left out.
         """
         lr = _checks.scalar("lr", lr)
         if not 0.0 <= lr < math.inf:
@@ -269,23 +231,12 @@ class NoiseAdaptiveLR:
         self._state.applied_lr = lr
 
     def limit_first_step(self, promise: float, loss: float) -> float:
-        """Tell how much the first step promised, and return the share of it to keep.
+        """Return the share in (0, 1] of the first step to keep, where a part of it can be rolled back.
 
-        For those who can take a part of a step back: no step may promise more of the loss than there is.
-
-        Parameters
-        ----------
-        promise : float
-            ⟨g, s⟩ of the first step s = x_before − x_now, and the gradient that it was made from.
-        loss : float
-            The loss that the gradient is of.
-
-        Returns
-        -------
-        float
-            In (0, 1]; the rate is that times the last one, and never below `min_lr`.
+        `promise` is ⟨g, s⟩ of that step s = x_before − x_now and the gradient that it was made from: no step
+        may promise more of the loss than there is. The rate shrinks with the step, but not below `min_lr`.
         """
-        last = self._last_lr()
+        last = self.lr
         share = max(self.policy.limit_first_step(promise, loss), min(self.min_lr / last, 1.0))
         if share < 1.0:
             self._state.lr = share * last
@@ -293,13 +244,7 @@ class NoiseAdaptiveLR:
         return share
 
     def restart(self, lr: float) -> None:
-        """Go on at `lr` from parameters that were put back to an earlier state of the run.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If `lr` is not positive and finite.
-        """
+        """Go on at `lr` from parameters that were put back to an earlier state of the run."""
         lr = min(max(_checks.positive("lr", lr), self.min_lr), self.max_lr)
         self.policy.restart(lr)
         self._path.reset()
@@ -308,93 +253,43 @@ class NoiseAdaptiveLR:
     def _decide(self, moments: Moments, loss: float) -> float:
         state = self._state
         self.estimator.update_moments(moments)
-        smoothed = self.smoother.update(loss)
-        usable = moments.usable
+        averages, smoothed, usable = self.estimator.averages, self.smoother.update(loss), moments.usable
         if usable and math.isfinite(loss):
-            decision = self._ask(moments, loss)
-            skipped = 0
+            decision, state.skipped = self._ask(moments, loss, averages[1]), 0
         else:
-            skipped = state.skipped + 1
-            decision = self._skip(skipped, moments, loss)
+            state.skipped += 1
+            decision = self._skip(state.skipped, moments, loss)
             state.nonfinite += moments.nonfinite + (not math.isfinite(loss))
         self._decision = decision
-        if state.step % BAND_EVERY == 0:
-            state.band = self._band()
-        self._record(state.step, loss, smoothed, decision, moments.total_weight)
+        numbers = (state.step, loss, smoothed, decision, moments.total_weight, averages)
+        self.history.record(*numbers, self.estimator)
         state.step += 1
         state.lr = decision.lr
         state.applied_lr = decision.lr if usable else 0.0
-        state.skipped = skipped
         return decision.lr
 
-    def _ask(self, moments: Moments, loss: float) -> Decision:
+    def _ask(self, moments: Moments, loss: float, variance: float) -> Decision:
         """Ask the policy, and hold its answer within the bounds."""
-        noise = self.estimator.total_variance / moments.total_weight
+        noise = variance / moments.total_weight
         decision = self.policy.decide(
             Evidence(self._state.step, loss, self._state.applied_lr, moments, noise)
         )
         if self.min_lr <= decision.lr <= self.max_lr:
             return decision
-        finite = decision.lr if not math.isnan(decision.lr) else self._last_lr()
+        finite = self.lr if math.isnan(decision.lr) else decision.lr
         return Decision(min(max(finite, self.min_lr), self.max_lr), Reason.BOUND, decision.evidence)
 
     def _skip(self, repeated: int, moments: Moments, loss: float) -> Decision:
-        lr = max(min(self.policy.skip(self._last_lr(), repeated), self._last_lr()), self.min_lr)
-        evidence = {
-            "nonfinite_gradients": float(moments.nonfinite),
-            "loss": loss,
-            "in_a_row": float(repeated),
-        }
-        return Decision(lr, Reason.SKIP, evidence)
-
-    def _last_lr(self) -> float:
-        return self.base_lr if math.isnan(self._state.lr) else self._state.lr
-
-    def _band(self) -> tuple[float, float]:
-        """Return the interval of the noise scale; nan where it says nothing."""
-        low, high = self.estimator.reading().noise_scale_interval
-        return (low, high) if math.isfinite(high) else (math.nan, math.nan)
-
-    def _record(self, step: int, loss: float, smoothed: float, decision: Decision, batch_size: float) -> None:
-        variance = self.estimator.total_variance
-        scale = math.sqrt(variance / (self.estimator.dimension or 1)) if variance >= 0.0 else math.nan
-        low, high = self._state.band
-        curvature = decision.evidence.get("curvature", math.nan)
-        ratio, fraction = self._shares(variance, batch_size)
-        self.history.append(
-            step,
-            loss,
-            smoothed,
-            decision.lr,
-            decision.reason.value,
-            scale,
-            low,
-            high,
-            curvature,
-            ratio,
-            fraction,
-            batch_size,
-        )
-
-    def _shares(self, variance: float, batch_size: float) -> tuple[float, float]:
-        """Return B_simple and ρ of the averages: what a reading says, but for its interval.
-
-        Where |G|² is too weak for a number the reading gives a lower bound, which takes the interval. Here it
-        stays the plain ratio: who reads many of them sees from their spread what they are worth.
-        """
-        signal = self.estimator.signal
-        if self.estimator.population is not None:
-            signal += variance / self.estimator.population
-        if signal > 0.0 and variance >= 0.0 and batch_size > 0.0:
-            return variance / signal, signal / (signal + variance / batch_size)
-        return math.nan, 0.0 if variance > 0.0 else math.nan
+        lr = max(min(self.policy.skip(self.lr, repeated), self.lr), self.min_lr)
+        numbers = {"nonfinite_gradients": float(moments.nonfinite), "loss": loss, "in_a_row": float(repeated)}
+        return Decision(lr, Reason.SKIP, numbers)
 
     # -- what it knows ------------------------------------------------------------------------------
 
     @property
     def lr(self) -> float:
         """The present learning rate; `base_lr` before the first call."""
-        return self._last_lr()
+        return self.base_lr if math.isnan(self._state.lr) else self._state.lr
 
     @property
     def last_decision(self) -> Decision | None:
@@ -411,16 +306,7 @@ class NoiseAdaptiveLR:
         return self.estimator.reading()
 
     def summary(self) -> str:
-        """Return a short text: what it did, when, why.
-
-        Examples
-        --------
-        >>> adaptive = NoiseAdaptiveLR(base_lr=0.1)
-        >>> print(adaptive.summary())
-        no steps yet; the first rate will be 0.1
-        """
-        from nalr.reporting.summary import summarize
-
+        """Return a short text: what it did, when, why; `nalr.report` says more."""
         if self._state.step == 0:
             return f"no steps yet; the first rate will be {self.base_lr:g}"
         return summarize(self.history, self.reading(), self._state.step, self._state.nonfinite)
@@ -433,9 +319,7 @@ class NoiseAdaptiveLR:
         return {
             "settings": repr(self),
             "state": list(astuple(self._state)),
-            "decision": None
-            if decision is None
-            else [decision.lr, decision.reason.value, dict(decision.evidence)],
+            "decision": decision and [decision.lr, decision.reason.value, dict(decision.evidence)],
             "estimator": self.estimator.state_dict(),
             "smoother": self.smoother.state_dict(),
             "policy": self.policy.state_dict(),
@@ -445,36 +329,17 @@ class NoiseAdaptiveLR:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take a state of `state_dict`: what follows is the same, bit for bit, as without the break.
-
-        Raises
-        ------
-        ValueError
-            If the state was saved under other settings; nothing is changed then.
-        """
+        """Take a state of `state_dict` of the same settings: what follows is the same, bit for bit."""
         _state.saved_by(self, state)
         self.estimator.load_state_dict(state["estimator"])
-        step, lr, applied_lr, skipped, nonfinite, band = state["state"]
-        self._state = _State(step, lr, applied_lr, skipped, nonfinite, tuple(band))
+        self._state = _State(*state["state"])
         decision = state["decision"]
-        self._decision = (
-            None if decision is None else Decision(decision[0], Reason(decision[1]), dict(decision[2]))
-        )
+        self._decision = decision and Decision(decision[0], Reason(decision[1]), dict(decision[2]))
         self.smoother.load_state_dict(state["smoother"])
         self.policy.load_state_dict(state["policy"])
         self.history.load_state_dict(state["history"])
         self._rows.load_state_dict(state["rows"])
         self._path.load_state_dict(state["path"])
-
-
-def _default_bound(name: str, value: float | None, default: float) -> float:
-    return _checks.positive(name, default if value is None else value)
-
-
-def _checked_dtype(name: str) -> str:
-    if name not in DTYPES:
-        raise ValueError(f"`path_dtype` must be one of {', '.join(DTYPES)}, got {name!r}.")
-    return name
 
 
 def _part(name: str, value: Any, kind: type) -> Any:

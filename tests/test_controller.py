@@ -354,19 +354,6 @@ def test_a_skipped_step_leaves_what_is_known_of_the_noise(steps):
         assert after[name][-1] == before[name][-1]
 
 
-def test_a_state_of_an_earlier_version_is_taken(steps):
-    old = NoiseAdaptiveLR(0.01)
-    feed(old, steps[:30])
-    state = old.state_dict()
-    for name in ("gradient_noise_scale", "signal_fraction", "batch_size"):
-        del state["history"]["columns"][name]
-    resumed = NoiseAdaptiveLR(0.01)
-    resumed.load_state_dict(state)
-    assert feed(resumed, steps[30:]) == feed(old, steps[30:])
-    columns = resumed.history.to_numpy()
-    assert np.isnan(columns["batch_size"][:30]).all() and (columns["batch_size"][30:] == 8.0).all()
-
-
 def test_the_curvature_in_the_record_is_that_of_the_landscape():
     landscape = create_noisy_landscape(dim=3, noise_scale=0.3, seed=4, spectrum=[2.0, 2.0, 2.0])
     controller = NoiseAdaptiveLR(0.02, policy=Constant())

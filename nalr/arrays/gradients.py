@@ -1,4 +1,4 @@
-"""The door for gradients: whatever holds rows becomes a list of parts that kernels read in place.
+"""Input checks of gradients: what the user gives becomes a list of parts that kernels read in place.
 
 A part is one array of rows. Kernels take float32, float64 and the bits of 16-bit floats, in C or Fortran
 order, with or without gaps between rows. What is laid out otherwise (gaps between columns, foreign byte

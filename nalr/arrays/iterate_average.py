@@ -1,4 +1,4 @@
-"""The average of the iterates: a companion for runs that may be stopped at any time."""
+"""The average of the iterates, for runs that may be stopped at any time."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nalr import _checks
+from nalr import _checks, _state
 from nalr.arrays.gradients import as_vector
 
 Vector = NDArray[np.float64]
 
 BLOCK = 32768
-"""Coordinates averaged at a time: they and the change stay in a core's cache."""
+"""Coordinates averaged at a time: they and the change stay in the cache of a core."""
 
 
 class IterateAverage:
@@ -112,7 +112,7 @@ class IterateAverage:
     def state_dict(self) -> dict[str, Any]:
         """Return everything needed to go on exactly."""
         average = None if self._average is None else self._average.copy()
-        return {"power": self.power, "num_steps": self.num_steps, "average": average}
+        return {"settings": repr(self), "num_steps": self.num_steps, "average": average}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take the state of `state_dict` exactly.
@@ -120,10 +120,9 @@ class IterateAverage:
         Raises
         ------
         ValueError
-            If it was made with another `power`.
+            If it was saved with another `power`; nothing is changed then.
         """
-        if state["power"] != self.power:
-            raise ValueError(f"`power` must be {state['power']!r} as in the saved run, got {self.power!r}.")
+        _state.saved_by(self, state)
         average = state["average"]
         self._average = None if average is None else np.array(average, dtype=np.float64)
         self.num_steps = int(state["num_steps"])

@@ -4,7 +4,7 @@ Parallel work is done by Python threads over serial kernels that release the GIL
 ``parallel=True``. Numba's layers die in a child forked after a parallel kernel ran (a DataLoader worker is
 one), ``workqueue`` aborts the process when two Python threads enter it at once (numba#9327), and a second
 OpenMP runtime beside that of torch crashes on Apple silicon. Threads of our own have none of this, and cost
-about 20 µs a call, which the callers weigh.
+about 20 µs a call; callers use them only where that pays.
 """
 
 from __future__ import annotations
@@ -63,14 +63,14 @@ def get_num_threads() -> int:
 
     It is the number given to `set_num_threads`. Without one it is the environment's ``NALR_NUM_THREADS``,
     else the CPUs that this process may use, at most ``OMP_NUM_THREADS`` and ``NUMBA_NUM_THREADS``; and in
-    both cases at most the threads of torch, if torch is loaded: who limits torch (a DataLoader limits its
-    workers to one) means all numerical work. The environment is read once.
+    both cases at most the threads of torch, if torch is loaded, since its limit (a DataLoader sets it to one
+    in its workers) is meant for all numerical work. The environment is read once.
 
     Raises
     ------
     ValueError
-        If ``NALR_NUM_THREADS`` is not a whole number of at least 1. Other programs' variables are ignored
-        when they do not make sense: they are not ours to refuse.
+        If ``NALR_NUM_THREADS`` is not a whole number of at least 1. Other programs' variables are
+        ignored where they are not such a number.
     """
     if _chosen is not None:
         return _chosen
@@ -138,7 +138,7 @@ def run(task: Callable[[int], T], count: int) -> list[T]:
     Returns
     -------
     list
-        The results in the order of the indices, whoever computed them.
+        The results in the order of the indices.
 
     Raises
     ------
@@ -204,7 +204,7 @@ def _submit(work: Callable[[], None], helpers: int) -> list[Future[None]]:
             for _ in range(helpers):
                 futures.append(pool.submit(work))
         except RuntimeError:  # the interpreter shuts down, or no further thread can be started
-            # The refused work may sit in the queue all the same; empty it, and wait for who took it.
+            # The refused work may sit in the queue all the same; empty it, and wait for what was taken.
             _drop_pool()
             pool.shutdown(wait=True, cancel_futures=True)
     return futures

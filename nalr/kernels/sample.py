@@ -7,6 +7,7 @@ Sums are over the sample; multiply by the ratio of sizes for those of the tensor
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -68,6 +69,13 @@ def advance_sample(
         lags += lagged
         norms += norm
     return products, squares, signals, lengths, lags, norms
+
+
+def advance_samples(
+    samples: Sequence[tuple[Any, ...]],
+) -> list[tuple[float, float, float, float, float, float]]:
+    """Advance the paths of several tensors, each given by the arguments of `advance_sample`."""
+    return [advance_sample(*sample) for sample in samples]
 
 
 @reassociating

@@ -17,6 +17,9 @@ Vector = NDArray[Any]
 
 DTYPES = ("float64", "float32")
 
+DECAY = 0.95
+"""Memory of the running mean of the parameters: it halves the noise-floor term of the fast directions."""
+
 
 class Path:
     """Where the parameters have been: displacement from the start, its running mean, the last step.
@@ -27,7 +30,7 @@ class Path:
     Parameters
     ----------
     decay : float
-        Memory of the running mean x̄, in [0, 1): .95 halves the noise-floor term of the fast directions.
+        Memory of the running mean x̄, in [0, 1).
     dtype : str
         "float64", or "float32" for half of the memory. The displacement itself is kept, not the places that
         it is the difference of, so float32 rounds it by 6e-8 of its length a step.
@@ -44,7 +47,7 @@ class Path:
         "previous",
     )
 
-    def __init__(self, decay: float = 0.95, dtype: str = "float64") -> None:
+    def __init__(self, decay: float = DECAY, dtype: str = "float64") -> None:
         self.decay = _checks.fraction("decay", decay)
         if dtype not in DTYPES:
             raise ValueError(f"`dtype` must be one of {', '.join(DTYPES)}, got {dtype!r}.")

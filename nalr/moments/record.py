@@ -22,7 +22,7 @@ class Moments(NamedTuple):
     """The sums of one step: all that estimators and policies ever see of the gradients.
 
     Rows are gradients gᵢ of weight wᵢ (the number of samples a row is the mean of; 1 for a per-sample
-    gradient), taken at the same parameters; ḡ is their weighted mean. Whoever can make these sums (another
+    gradient), taken at the same parameters; ḡ is their weighted mean. Any source of these sums (another
     framework, the ranks of a distributed job) can drive `nalr.NoiseAdaptiveLR.update_policy`.
 
     Attributes
@@ -149,7 +149,7 @@ class Moments(NamedTuple):
 
     @property
     def total_variance(self) -> float:
-        """Unbiased tr Σ of one sample: Σ wᵢ|gᵢ − ḡ|²/(k − 1); nan for one row, which cannot tell."""
+        """Unbiased tr Σ of one sample: Σ wᵢ|gᵢ − ḡ|²/(k − 1); nan for one row."""
         return self.sum_squares / (self.num_rows - 1) if self.num_rows > 1 else _NAN
 
     @property

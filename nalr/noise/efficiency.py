@@ -1,4 +1,4 @@
-"""What a batch size is worth at a gradient noise scale: the trade of samples against steps."""
+"""The efficiency of a batch size at a gradient noise scale: the trade of samples against steps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Interval = tuple[float, float]
 class BatchEfficiency:
     """How well a batch of a given size uses its samples, and how well its steps.
 
-    With noise scale 𝓑 = tr Σ/|G|², a goal takes S steps of B samples, S = S_min (1 + 𝓑/B) and
+    With the gradient noise scale 𝓑 = tr Σ/|G|², a goal takes S steps of B samples, S = S_min (1 + 𝓑/B) and
     E = S·B = E_min (1 + B/𝓑) (McCandlish et al. 2018, arXiv:1812.06162, eq. 2.11 and D.5). The two shares
     add up to 1: at B = 𝓑 both are one half, the usual choice where time and samples cost alike.
 
@@ -58,17 +58,17 @@ class BatchEfficiency:
         )
 
 
-def batch_efficiency(batch_size: float, noise_scale: float, interval: Interval) -> BatchEfficiency:
+def batch_efficiency(batch_size: float, gradient_noise_scale: float, interval: Interval) -> BatchEfficiency:
     """Return the efficiency of a batch size at a gradient noise scale, both in samples."""
     low, high = interval
-    samples, steps = share(noise_scale, batch_size), share(batch_size, noise_scale)
+    samples, steps = share(gradient_noise_scale, batch_size), share(batch_size, gradient_noise_scale)
     return BatchEfficiency(
         batch_size,
         samples,
         (share(low, batch_size), share(high, batch_size)),
         steps,
         (share(batch_size, high), share(batch_size, low)),
-        noise_scale,
+        gradient_noise_scale,
     )
 
 

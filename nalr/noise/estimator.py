@@ -99,8 +99,6 @@ class NoiseEstimator:
         self.dimension: int | None = None
         self._stream = Stream(self.decay, self.population, self.groups, self.per_coordinate)
 
-    # -- one batch alone ----------------------------------------------------------------------------
-
     def estimate_noise(self, gradients: ArrayLike) -> float:
         """Return the noise of one batch: √(mean over coordinates of the unbiased variance over rows).
 
@@ -123,17 +121,13 @@ class NoiseEstimator:
         return self._one_batch.estimate_noise(gradients)
 
     def compute_variance(self, gradients: ArrayLike) -> NDArray[np.float64]:
-        """Return the unbiased variance over rows (ddof = 1) of each coordinate of one batch.
+        """Return the unbiased variance over rows (ddof = 1) of each coordinate of one batch, (D,).
 
         Parameters
         ----------
         gradients : array of shape (B, D)
-            One row per sample, all at the same parameters. No state changes.
-
-        Returns
-        -------
-        array of shape (D,), float64
-            Σᵢ(gᵢ − ḡ)²/(B − 1) of each coordinate. Zeros, with one `NoiseWarning`, for one row.
+            One row per sample, all at the same parameters. No state changes. One row gives zeros, with one
+            `NoiseWarning`.
 
         Examples
         --------
@@ -141,8 +135,6 @@ class NoiseEstimator:
         array([2., 0.])
         """
         return self._one_batch.compute_variance(gradients)
-
-    # -- the stream ---------------------------------------------------------------------------------
 
     def accumulate(
         self, row: ArrayLike, weight: float = 1.0, *, preconditioner: ArrayLike | None = None
@@ -238,10 +230,7 @@ class NoiseEstimator:
         return self
 
     def update_moments(self, moments: Moments) -> NoiseEstimator:
-        """Take in one step from its sums, made elsewhere, and return this object.
-
-        Their `previous_product` lets a step of one row be compared with the step before.
-        """
+        """Take in a step from its sums; `previous_product` is what steps of one row are compared by."""
         if self.dimension not in (None, moments.dimension):
             raise ValueError(
                 f"`moments` must have dimension {self.dimension} as in earlier updates, "
@@ -255,12 +244,12 @@ class NoiseEstimator:
 
     @property
     def mean(self) -> NDArray[np.float64]:
-        """Mean of each coordinate over all rows since `reset`, (D,); a copy. Needs `per_coordinate`."""
+        """Mean of each coordinate over all rows since `reset`, (D,). Requires `per_coordinate`."""
         return self._pooled("mean").mean.copy()
 
     @property
     def variance(self) -> NDArray[np.float64]:
-        """Unbiased variance of each coordinate over all rows since `reset`, (D,). Needs `per_coordinate`.
+        """Unbiased variance of each coordinate over all rows since `reset`, (D,). Requires `per_coordinate`.
 
         Rows of different steps are pooled, so drift of the gradient counts as variance.
         """
@@ -275,6 +264,11 @@ class NoiseEstimator:
         return columns
 
     @property
+    def averages(self) -> tuple[float, float]:
+        """`signal` and `total_variance`, which are made together."""
+        return self._stream.values()
+
+    @property
     def total_variance(self) -> float:
         """The averaged tr Σ of the steps that have ended, without an interval: a few flops; nan at first."""
         return self._stream.values()[1]
@@ -285,7 +279,7 @@ class NoiseEstimator:
         return self._stream.values()[0]
 
     def reading(self) -> NoiseReading:
-        """Return what the steps so far say: numbers, intervals, and what they are worth.
+        """Return the estimates of the steps so far, with intervals and a status.
 
         Examples
         --------
@@ -293,8 +287,6 @@ class NoiseEstimator:
         'no gradients seen yet'
         """
         return self._stream.reading(self.dimension or 1, self.confidence)
-
-    # -- joining and keeping ------------------------------------------------------------------------
 
     def merge(self, other: NoiseEstimator) -> NoiseEstimator:
         """Fold in what another estimator saw of the same steps, as if this one had seen those rows too.

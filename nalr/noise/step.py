@@ -24,13 +24,8 @@ class WholeStep(NamedTuple):
     moments: Moments
     unbiased: tuple[float, float] | None  # `Moments.estimates`
     square: float  # |g|² that a one-row step is judged by
-    corrected: bool  # whether the curvature between a one-row step and the one before is removed
-    within: Within | None  # what the rows show of the errors
-
-    @classmethod
-    def of(cls, moments: Moments) -> WholeStep:
-        """Return a step of which the sums are all that is known."""
-        return cls(moments, moments.estimates(), moments.mean_squared_norm, False, None)
+    corrected: bool = False  # whether the curvature between a one-row step and the one before is removed
+    within: Within | None = None  # what the rows show of the errors
 
 
 class Step:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +14,8 @@ from nalr import _state
 from nalr.arrays.gradients import Gradients
 from nalr.moments.record import Moments
 from nalr.noise.columns import PooledColumns
-from nalr.noise.reading import NoiseReading, Seen, make_reading
+from nalr.noise.make_reading import Seen, make_reading
+from nalr.noise.reading import NoiseReading
 from nalr.noise.step import Step, WholeStep
 from nalr.noise.within_step import Within, WithinSums
 from nalr.statistics.averages import DecayedAverages
@@ -89,10 +90,10 @@ class Stream:
             part.update(here, weights, None if moved is None else moved[columns])
 
     def update_moments(self, moments: Moments) -> None:
-        """Take in a whole step."""
+        """Take in a whole step, of which the sums are all that is known."""
         if self.step.ended:
             self._take(self.step.close())
-        self._take(WholeStep.of(moments))
+        self._take(WholeStep(moments, moments.estimates(), moments.mean_squared_norm))
 
     def _take(self, step: WholeStep) -> None:
         """Let a step become part of the averages."""
@@ -108,10 +109,8 @@ class Stream:
             return
         s.source = estimates.source
         self.averages.add(estimates.signal, estimates.variance)
-        if estimates.within is None or self.within is None:
-            self.within = None
-        else:
-            self.within.add(self.decay, estimates.within)
+        if self.within is not None:
+            self.within = self.within.added(self.decay, estimates.within)
 
     def _estimates(self, step: WholeStep) -> Estimates | None:
         """Return a step's estimates; None where it is not finite, or one row has nothing to be compared with.
@@ -145,7 +144,7 @@ class Stream:
         return self.averages.after(latest.signal, latest.variance)
 
     def reading(self, dimension: int, confidence: float) -> NoiseReading:
-        """Return what the steps so far say; nothing changes, so that the latest stays open to `merge`."""
+        """Return the estimates of the steps so far; the latest step stays open to `merge`."""
         latest = self._latest()
         averages, covariance = self._ended(latest)
         groups = {
@@ -161,11 +160,8 @@ class Stream:
         if latest is not None:
             averages = averages.copy()
             averages.add(latest.signal, latest.variance)
-            if latest.within is None or within is None:
-                within = None
-            else:
-                within = replace(within)
-                within.add(self.decay, latest.within)
+            if within is not None:
+                within = within.added(self.decay, latest.within)
         covariance = averages.covariance()
         if covariance is None and within is not None and averages.state.count:
             covariance = within.covariance(averages.first, averages.state.weight)
@@ -186,9 +182,7 @@ class Stream:
     def merge(self, other: Stream) -> None:
         """Fold in what another stream saw of the same steps."""
         self.averages.merge(other.averages)
-        if self.within is None or other.within is None:
-            self.within = None
-        else:
+        if self.within is not None:
             self.within = self.within.merged(other.within)
         self.step.merge(other.step)
         self.state.nonfinite += other.state.nonfinite
@@ -205,7 +199,7 @@ class Stream:
             "state": _state.fields_to_dict(self.state),
             "step": self.step.state_dict(),
             "averages": self.averages.state_dict(),
-            "within": None if self.within is None else _state.fields_to_dict(self.within),
+            "within": None if self.within is None else list(self.within),
             "columns": None if self.columns is None else self.columns.state_dict(),
             "groups": {name: part.state_dict() for name, part in self.parts.items()},
         }
@@ -215,7 +209,7 @@ class Stream:
         _state.fields_from_dict(self.state, state["state"])
         self.step.load_state_dict(state["step"])
         self.averages.load_state_dict(state["averages"])
-        self.within = None if state["within"] is None else WithinSums(**state["within"])
+        self.within = None if state["within"] is None else WithinSums(*state["within"])
         if self.columns is not None:
             self.columns.load_state_dict(state["columns"])
         for name, part in self.parts.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import astuple, dataclass
 from typing import NamedTuple
 
 from nalr.statistics.long_run import Covariance
@@ -54,8 +53,7 @@ class Within(NamedTuple):
         )
 
 
-@dataclass(slots=True)
-class WithinSums:
+class WithinSums(NamedTuple):
     """Σ decay^(2 age) of the errors of every step, as those of a decayed average need them."""
 
     rows: float = 0.0
@@ -66,20 +64,26 @@ class WithinSums:
     rows_freedom: float = 0.0  # these two are plain sums
     pairs_freedom: float = 0.0
 
-    def add(self, decay: float, new: Within) -> None:
-        """Take in a step, which ages the others."""
+    def added(self, decay: float, new: Within | None) -> WithinSums | None:
+        """Return the sums with one more step, which ages the others; None where its errors are not known."""
+        if new is None:
+            return None
         square = decay * decay
-        self.rows = square * self.rows + new.rows
-        self.pairs = square * self.pairs + new.pairs
-        self.per_signal = square * self.per_signal + new.per_signal
-        self.both = square * self.both + new.both
-        self.variance = square * self.variance + new.variance
-        self.rows_freedom += new.rows_freedom
-        self.pairs_freedom += new.pairs_freedom
+        return WithinSums(
+            square * self.rows + new.rows,
+            square * self.pairs + new.pairs,
+            square * self.per_signal + new.per_signal,
+            square * self.both + new.both,
+            square * self.variance + new.variance,
+            self.rows_freedom + new.rows_freedom,
+            self.pairs_freedom + new.pairs_freedom,
+        )
 
-    def merged(self, other: WithinSums) -> WithinSums:
-        """Return the sums of both, which saw different rows of the same steps."""
-        return WithinSums(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+    def merged(self, other: WithinSums | None) -> WithinSums | None:
+        """Return the sums of both, which saw different rows of the same steps; None where the other is."""
+        if other is None:
+            return None
+        return WithinSums(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
     def covariance(self, signal: float, weight: float) -> Covariance:
         """Return that of averages whose weights add up to `weight`, the first of which is `signal`.

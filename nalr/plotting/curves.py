@@ -12,25 +12,37 @@ from numpy.typing import NDArray
 
 from nalr.plotting import style
 from nalr.plotting.histories import History, read_histories
+from nalr.policies.base import Reason
 
 Array = NDArray[np.float64]
 Runs = dict[str, History]
 
-# Reasons that change the rate at once, begin a descent or hold the rate back, and how they are marked: one
-# colour a family, one shape a reason. Ramps, growth, shrinking and holds are the rule: the line shows them.
-MARKED = {
-    "cut": ("v", style.VERMILLION),
-    "blow-up": ("p", style.VERMILLION),
-    "kick": ("^", style.GREEN),
-    "kick kept": (">", style.GREEN),
-    "kick rolled back": ("<", style.GREEN),
-    "cool": ("d", style.PURPLE),
-    "stall": ("s", style.VERMILLION),
-    "anneal": ("D", style.PURPLE),
-    "bound": ("P", style.SKY),
-    "clip": (".", style.BLACK),
-    "skip": ("X", style.BLACK),
+# How reasons are marked that change the rate at once, begin a descent or hold the rate back: one shape a
+# reason, one colour a family. Ramps, growth, shrinking and holds are the rule: the line shows them.
+SHAPES = {
+    Reason.CUT: "v",
+    Reason.BLOW_UP: "p",
+    Reason.KICK: "^",
+    Reason.KICK_KEPT: ">",
+    Reason.KICK_ROLLED_BACK: "<",
+    Reason.COOL: "d",
+    Reason.STALL: "s",
+    Reason.ANNEAL: "D",
+    Reason.BOUND: "P",
+    Reason.CLIP: ".",
+    Reason.SKIP: "X",
 }
+COLOURS = {
+    "was cut": style.VERMILLION,
+    "stepped down": style.VERMILLION,
+    "kicked": style.GREEN,
+    "went back": style.GREEN,
+    "cooled": style.PURPLE,
+    "annealed": style.PURPLE,
+    "bounded": style.SKY,
+    "single step": style.BLACK,
+}
+MARKED = {reason.value: (shape, COLOURS[reason.family]) for reason, shape in SHAPES.items()}
 TITLE: dict[str, Any] = {"loc": "left", "fontsize": "medium"}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nalr.reporting.history import read_columns
+from nalr.reporting.columns import read_columns
 
 Array = NDArray[np.float64]
 OPTIONAL = ("smoothed_loss", "noise_scale", "noise_scale_low", "noise_scale_high")

@@ -11,30 +11,49 @@ from nalr.moments.record import Moments
 
 
 class Reason(str, Enum):
-    """Why the rate is what it is; the value is the word that histories and plots show."""
+    """Why the rate is what it is; the value is the word that histories and plots show.
 
-    START = "start"  # the first rate: the base rate, or less where a safeguard forbids that
-    RAMP = "ramp"  # upwards from the start: a search while curvature leaves room, or a planned warm-up
-    GROW = "grow"  # the run so far would have gained from a larger rate
-    SHRINK = "shrink"  # the run so far would have gained from a smaller rate
-    HOLD = "hold"  # no evidence either way, or a cooldown
-    EDGE = "edge"  # steps reach past the line minimum: back off
-    CUT = "cut"  # the loss rose, and the steps did it
-    BLOW_UP = "blow-up"  # the gradient exploded along the step: cut at once
-    KICK = "kick"  # stuck where noise does not explain it: a trial of larger rates
-    KICK_KEPT = "kick kept"  # the trial found lower ground
-    KICK_ROLLED_BACK = "kick rolled back"  # the trial found none
-    COOL = "cool"  # after a kick: anneal slowly through the rates at which bumps begin to hold
-    ANNEAL = "anneal"  # the planned descent to `total_steps`
-    CLIP = "clip"  # this step's gradient is an outlier: a shorter step for it alone
-    SKIP = "skip"  # values that are not finite: this step takes no part
-    BOUND = "bound"  # held at `min_lr` or `max_lr`
-    STALL = "stall"  # the loss, or a test of stationarity, says that this rate brings no more: a cut
-    FORMULA = "formula"  # what a published rule's formula makes of the sums of the step
-    CONSTANT = "constant"  # a policy that does not adapt
+    Attributes
+    ----------
+    family : str
+        What the rate does in steps with this reason, as reports call it. Reasons of one family have one
+        colour in plots.
+    meaning : str
+        The reason in a few words.
+    """
+
+    _value_: str
+    family: str
+    meaning: str
+
+    START = "start", "ramped", "the first rate: the base rate, or less where a safeguard forbids it"
+    RAMP = "ramp", "ramped", "upwards from the start: a search, or a planned warm-up"
+    GROW = "grow", "grew", "the run so far would have gained from a larger rate"
+    SHRINK = "shrink", "shrank", "the run so far would have gained from a smaller rate"
+    HOLD = "hold", "held", "no evidence either way, or a pause after a cut"
+    EDGE = "edge", "backed off", "steps reach past the lowest point along them"
+    CUT = "cut", "was cut", "the loss rose, and the steps did it"
+    BLOW_UP = "blow-up", "was cut", "the gradient exploded along the step"
+    KICK = "kick", "kicked", "stuck where noise does not explain it: a trial of larger rates"
+    KICK_KEPT = "kick kept", "kicked", "the trial found lower ground"
+    KICK_ROLLED_BACK = "kick rolled back", "went back", "the trial found none"
+    COOL = "cool", "cooled", "a slow descent after a kick"
+    ANNEAL = "anneal", "annealed", "the planned descent to the last step"
+    CLIP = "clip", "single step", "an outlying gradient: a shorter step for it alone"
+    SKIP = "skip", "single step", "values that are not finite: the step takes no part"
+    BOUND = "bound", "bounded", "held at the smallest or largest rate allowed"
+    STALL = "stall", "stepped down", "the loss, or a test of it, says that this rate brings no more"
+    FORMULA = "formula", "followed a rule", "what a published rule's formula gives"
+    CONSTANT = "constant", "followed a rule", "a policy that does not adapt"
+
+    def __new__(cls, value: str, family: str = "", meaning: str = "") -> Reason:
+        """Make a reason of its word."""
+        reason = str.__new__(cls, value)
+        reason._value_, reason.family, reason.meaning = value, family, meaning
+        return reason
 
     def __str__(self) -> str:
-        return self.value
+        return str(self.value)
 
 
 class Evidence(NamedTuple):

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from nalr.reporting.loss import final_slope, loss_course
 from nalr.reporting.noise import batch_advice, noise_course
-from nalr.reporting.phases import phases_of
+from nalr.reporting.rate import phases_of, rate_course
 from nalr.reporting.record import Report
 from nalr.reporting.remarks import remarks_on
 from nalr.reporting.run import read_run
-from nalr.reporting.slope import final_slope
-from nalr.reporting.summary import loss_course, rate_course
 
 
 def report(history: Any) -> Report:
@@ -24,13 +23,13 @@ def report(history: Any) -> Report:
     history : NoiseAdaptiveLR, History, mapping of columns, or path
         A controller or either form of `nalr.torch`; its history; the columns of one, as `to_dict` or
         `to_numpy` give them (`step`, `loss` and `lr` at least); or a file of `History.to_csv`. A controller
-        tells most, as it also knows its bounds and its horizon.
+        gives most, as it also has its bounds and its horizon.
 
     Returns
     -------
     Report
         Frozen: `str(report)` is a page to read, `to_dict()` is what JSON takes. Remarks are made only where
-        the numbers carry them; the thresholds, with their reasons, stand in `nalr.reporting.remarks`.
+        the numbers carry them; the thresholds, with their reasons, are in `nalr.reporting.remarks`.
 
     Raises
     ------

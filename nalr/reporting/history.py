@@ -4,31 +4,39 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from os import PathLike
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nalr import _checks
+from nalr.noise.estimator import NoiseEstimator
+from nalr.policies.base import Decision
 
-NUMBERS = (
-    "step",
-    "loss",
-    "smoothed_loss",
-    "lr",
-    "noise_scale",
-    "noise_scale_low",
-    "noise_scale_high",
-    "curvature",
-    "gradient_noise_scale",
-    "signal_fraction",
-    "batch_size",
-)
-COLUMNS = (*NUMBERS, "reason")
-REQUIRED = ("step", "loss", "lr")
-"""What columns must have to be those of a run."""
+
+class Entry(NamedTuple):
+    """One step in the record; nan is what was not measured. The fields are the columns of a `History`."""
+
+    step: int
+    loss: float
+    smoothed_loss: float
+    lr: float
+    reason: str
+    noise_scale: float = math.nan
+    noise_scale_low: float = math.nan
+    noise_scale_high: float = math.nan
+    curvature: float = math.nan
+    gradient_noise_scale: float = math.nan
+    signal_fraction: float = math.nan
+    batch_size: float = math.nan
+
+
+COLUMNS = Entry._fields
+NUMBERS = tuple(name for name in COLUMNS if name != "reason")
+INTERVAL_EVERY = 64
+"""Steps between two intervals of the noise scale; they take longer than a decision."""
 
 
 class History:
@@ -55,7 +63,7 @@ class History:
     --------
     >>> history = History(capacity=16)
     >>> for step in range(100):
-    ...     history.append(step, loss=1.0, smoothed_loss=1.0, lr=0.1, reason="hold")
+    ...     history.append(Entry(step, loss=1.0, smoothed_loss=1.0, lr=0.1, reason="hold"))
     >>> len(history), history.to_dict()["step"][:4]
     (13, [0, 8, 16, 24])
     """
@@ -76,34 +84,57 @@ class History:
     def reset(self) -> None:
         """Forget every entry."""
         self.stride = 1
-        self._entries: list[tuple[Any, ...]] = []  # in the order of `COLUMNS`
+        self._entries: list[Entry] = []
         self._counts: dict[str, int] = {}
+        self._interval = (0.0, math.inf)  # of the noise scale, when it was last asked for
 
-    def append(
+    def append(self, entry: Entry) -> None:
+        """Record a step, if its turn has come; reasons are counted at every step."""
+        self._counts[entry.reason] = self._counts.get(entry.reason, 0) + 1
+        if entry.step % self.stride:
+            return
+        self._entries.append(entry)
+        if len(self._entries) >= self.capacity:
+            self.stride *= 2
+            self._entries = [kept for kept in self._entries if kept.step % self.stride == 0]
+
+    def record(
         self,
         step: int,
         loss: float,
         smoothed_loss: float,
-        lr: float,
-        reason: str,
-        noise_scale: float = math.nan,
-        noise_scale_low: float = math.nan,
-        noise_scale_high: float = math.nan,
-        curvature: float = math.nan,
-        gradient_noise_scale: float = math.nan,
-        signal_fraction: float = math.nan,
-        batch_size: float = math.nan,
+        decision: Decision,
+        batch_size: float,
+        averages: tuple[float, float],
+        noise: NoiseEstimator,
     ) -> None:
-        """Record a step, if its turn has come; reasons are counted at every step."""
-        self._counts[reason] = self._counts.get(reason, 0) + 1
-        if step % self.stride:
-            return
-        noise = (noise_scale, noise_scale_low, noise_scale_high, curvature)
-        batch = (gradient_noise_scale, signal_fraction, batch_size)
-        self._entries.append((step, loss, smoothed_loss, lr, *noise, *batch, reason))
-        if len(self._entries) >= self.capacity:
-            self.stride *= 2
-            self._entries = [kept for kept in self._entries if kept[0] % self.stride == 0]
+        """Append a step of the controller, with its `averages` of |G|² and tr Σ."""
+        if step % INTERVAL_EVERY == 0:
+            self._interval = noise.reading().noise_scale_interval
+        low, high = self._interval if math.isfinite(self._interval[1]) else (math.nan, math.nan)
+        signal, variance = averages
+        if noise.population is not None:
+            signal += variance / noise.population
+        # Where |G|² is too weak for a number, a reading gives a lower bound of the ratio, which takes the
+        # interval. The plain ratio stays here: who reads many sees from their spread what they are worth.
+        known = signal > 0.0 and variance >= 0.0 and batch_size > 0.0
+        nothing = 0.0 if variance > 0.0 else math.nan
+        self.append(
+            Entry(
+                step,
+                loss,
+                smoothed_loss,
+                decision.lr,
+                decision.reason.value,
+                noise_scale=math.sqrt(variance / (noise.dimension or 1)),
+                noise_scale_low=low,
+                noise_scale_high=high,
+                curvature=decision.evidence.get("curvature", math.nan),
+                gradient_noise_scale=variance / signal if known else math.nan,
+                signal_fraction=signal / (signal + variance / batch_size) if known else nothing,
+                batch_size=batch_size,
+            )
+        )
 
     @property
     def reason_counts(self) -> dict[str, int]:
@@ -131,74 +162,18 @@ class History:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state as plain lists and numbers."""
-        return {"stride": self.stride, "columns": self.to_dict(), "counts": dict(self._counts)}
+        return {
+            "stride": self.stride,
+            "columns": self.to_dict(),
+            "counts": dict(self._counts),
+            "interval": list(self._interval),
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take the state of `state_dict` exactly; a number that an earlier version did not keep is nan."""
+        """Take the state of `state_dict` exactly."""
         columns = state["columns"]
-        missing = [math.nan] * len(columns["step"])
-        numbers = [columns.get(name, missing) for name in NUMBERS]
-        self._entries = list(zip(*numbers, columns["reason"], strict=True))
+        self._entries = [Entry(*row) for row in zip(*(columns[name] for name in COLUMNS), strict=True)]
         self.stride = int(state["stride"])
         self._counts = dict(state["counts"])
-
-
-def read_columns(history: Any, name: str, optional: Iterable[str]) -> dict[str, NDArray[Any]]:
-    """Return the columns of a run as arrays (N,): numbers as float64, `reason` as strings.
-
-    Parameters
-    ----------
-    history : History, mapping of columns, or anything with `to_dict`
-        Must have `step`, `loss` and `lr`.
-    name : str
-        What errors call it.
-    optional : iterable of str
-        Further columns of numbers; nan where the run has none of them. Any others are left alone.
-
-    Raises
-    ------
-    TypeError
-        If it has no columns, or they do not hold numbers.
-    ValueError
-        If columns are missing or of unequal length.
-    """
-    columns = history.to_dict() if hasattr(history, "to_dict") else history
-    if not isinstance(columns, Mapping):
-        raise TypeError(
-            f"{name} must be a mapping of columns or have `to_dict`, got {type(history).__name__}."
-        )
-    for column in REQUIRED:
-        if column not in columns:
-            given = ", ".join(map(str, columns)) or "none"
-            raise ValueError(f"{name} must have the columns step, loss and lr, got {given}.")
-    length = len(columns["step"])
-    wanted = (*REQUIRED, *optional)
-    for column in (*wanted, "reason"):
-        if column in columns and len(columns[column]) != length:
-            raise ValueError(
-                f"{name} must have columns of equal length, "
-                f"got {length} of `step` and {len(columns[column])} of `{column}`."
-            )
-    missing = np.full(length, np.nan)
-    read: dict[str, NDArray[Any]] = {
-        column: _numbers(column, columns[column]) if column in columns else missing for column in wanted
-    }
-    reasons = _values(columns["reason"]) if "reason" in columns else [""] * length
-    named = ["" if reason is None or reason != reason else str(reason) for reason in reasons]  # nan: none
-    read["reason"] = np.array(named, dtype=np.str_)
-    return read
-
-
-def _values(column: Any) -> Any:
-    # A pandas frame's `to_dict` gives each column as {index: value}.
-    return list(column.values()) if isinstance(column, Mapping) else column
-
-
-def _numbers(name: str, column: Any) -> NDArray[np.float64]:
-    try:
-        array = np.asarray(_values(column), dtype=np.float64)  # None becomes nan
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"`{name}` must hold real numbers.") from error
-    if array.ndim != 1:
-        raise ValueError(f"`{name}` must have one number a step, got shape {array.shape}.")
-    return array
+        low, high = state["interval"]
+        self._interval = (low, high)

@@ -3,15 +3,74 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nalr.noise.efficiency import share
-from nalr.reporting.record import BatchAdvice, NoisePart
 from nalr.reporting.run import Run
+from nalr.reporting.words import factor, number, percent, section, unit_of
 
 Array = NDArray[np.float64]
+
+GREW = 4.0
+"""Growth of the gradient noise scale that is reported: twofold changes are within its error."""
+
+UNSEEN = 0.05
+"""Share of the steps without a signal above the noise that is reported beside the ratio."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoisePart:
+    """Medians over a part of the run; nan where nothing was recorded.
+
+    Attributes
+    ----------
+    noise_scale, noise_scale_low, noise_scale_high : float
+        Root-mean-square standard deviation of one sample's gradient, with its interval.
+    gradient_noise_scale : float
+        B_simple in samples; inf where half of the steps or more show no signal above the noise.
+    signal_fraction : float
+        Share of a step's gradient (in squared norm) that is signal.
+    batch_size : float
+        Samples a step.
+    no_signal : float
+        Share of the steps whose averaged signal did not come out above zero.
+    """
+
+    noise_scale: float = math.nan
+    noise_scale_low: float = math.nan
+    noise_scale_high: float = math.nan
+    gradient_noise_scale: float = math.nan
+    signal_fraction: float = math.nan
+    batch_size: float = math.nan
+    no_signal: float = math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class BatchAdvice:
+    """What the batch size costs, by McCandlish et al. (2018).
+
+    Attributes
+    ----------
+    batch_size : float
+        Samples a step, as the run had it.
+    balanced : float
+        The batch size at which steps and samples are both twice what they could be: B_simple.
+    at_least : bool
+        Whether `balanced` is a lower bound: most of the run shows no signal above the noise.
+    steps_factor : float
+        Steps needed, relative to steps without noise.
+    samples_factor : float
+        Samples needed, relative to the fewest possible.
+    """
+
+    batch_size: float
+    balanced: float
+    at_least: bool
+    steps_factor: float
+    samples_factor: float
 
 
 def noise_course(run: Run) -> tuple[NoisePart, NoisePart, NoisePart]:
@@ -64,3 +123,64 @@ def _quantile(values: Array, level: float) -> float:
     """Return a quantile of what is not nan: one of the values, so that inf is no trouble."""
     known = np.sort(values[~np.isnan(values)])
     return float(known[int(level * (known.size - 1))]) if known.size else math.nan
+
+
+def noise_section(early: NoisePart, late: NoisePart, batch_size: float) -> list[str]:
+    """Return the lines of the page on the noise of the first third and the last."""
+    parts, unit = (early, late), unit_of(batch_size)
+    rows = (
+        (f"noise of one {unit}'s gradient (RMS)", [_scale(part) for part in parts]),
+        ("share of signal in a step's gradient", [_share(part) for part in parts]),
+        (f"gradient noise scale, in {unit}s", [_simple(part) for part in parts]),
+    )
+    known = [f"{name:<38} {first or '-':<24} {last or '-'}" for name, (first, last) in rows if first or last]
+    heads = [f"{'':<38} {'first third':<24} last third"] if known else []
+    return section("Noise (medians)", heads + known)
+
+
+def _scale(part: NoisePart) -> str:
+    if not math.isfinite(part.noise_scale):
+        return ""
+    low, high = part.noise_scale_low, part.noise_scale_high
+    ends = math.isfinite(low) and math.isfinite(high)
+    return number(part.noise_scale) + (f" [{number(low)}, {number(high)}]" if ends else "")
+
+
+def _share(part: NoisePart) -> str:
+    return percent(part.signal_fraction) if math.isfinite(part.signal_fraction) else ""
+
+
+def _simple(part: NoisePart) -> str:
+    if math.isinf(part.gradient_noise_scale):
+        return "no signal to be seen"
+    if math.isnan(part.gradient_noise_scale):
+        return ""
+    unseen = f" (no signal in {percent(part.no_signal)})" if part.no_signal >= UNSEEN else ""
+    return number(part.gradient_noise_scale) + unseen
+
+
+def batch_section(batch: BatchAdvice | None, early: NoisePart, late: NoisePart) -> list[str]:
+    """Return the lines of the page on the batch size."""
+    if batch is None:
+        return []
+    if batch.balanced < 1.0 < batch.batch_size:  # there are no batches of less than a sample
+        steps = factor(1.0 / share(1.0, batch.balanced))
+        return section(
+            "Batch size", [f"so little is noise: one sample a step needs {steps} the fewest steps"]
+        )
+    least, most, beyond = ("at least ", "at most ", " or more") if batch.at_least else ("", "", "")
+    unit = unit_of(batch.batch_size)
+    lines = [
+        f"{number(batch.batch_size)} {unit}{'s' * (batch.batch_size != 1.0)} a step: "
+        f"{least}{factor(batch.steps_factor)} the fewest steps, {most}{factor(batch.samples_factor)} the "
+        f"fewest {unit}s",
+        f"both would be 2x at {number(batch.balanced)}{beyond}: above it a batch saves few steps, below it "
+        f"few {unit}s",
+    ]
+    first, last = early.gradient_noise_scale, late.gradient_noise_scale
+    if GREW * first < last and first > 0.0:
+        grew = factor(last / first) if late.no_signal < UNSEEN else "many times"
+        lines.append(f"that size grew {grew} from the first third to the last: so could the batch")
+    if batch.batch_size == 1.0:
+        lines.append("(the mean of a whole batch counts as one row, unless its weight was given)")
+    return section("Batch size", lines)

@@ -1,111 +1,17 @@
-"""The record that a report is: plain numbers, names and sentences."""
+"""The record that a report is, and the page that it prints."""
 
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from nalr.reporting.summary import LossCourse, RateCourse
-
-
-@dataclass(frozen=True, slots=True)
-class Slope:
-    """The line through the last quarter of the losses.
-
-    Attributes
-    ----------
-    value, standard_error : float
-        Change of the loss per step, and how far to believe it, with the correlation between neighbouring
-        losses counted.
-    noise : float
-        Standard deviation of single losses about the line.
-    steps : float
-        Steps that the line spans.
-    """
-
-    value: float = math.nan
-    standard_error: float = math.nan
-    noise: float = math.nan
-    steps: float = math.nan
-
-
-@dataclass(frozen=True, slots=True)
-class Phase:
-    """A stretch of the run in which the learning rate did one thing.
-
-    Attributes
-    ----------
-    kind : str
-        What it did: "ramped", "grew", "kicked", "rose"; "held", "varied"; "shrank", "backed off", "was cut",
-        "stepped down", "went back", "cooled", "annealed", "fell".
-    first_step, last_step : float
-        Where the phase begins and ends.
-    lr_from, lr_to : float
-        The rate there.
-    reasons : dict of str to int
-        How often each reason stands in the recorded steps of it, most frequent first.
-    """
-
-    kind: str
-    first_step: float
-    last_step: float
-    lr_from: float
-    lr_to: float
-    reasons: Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class NoisePart:
-    """Medians over a part of the run; nan where nothing was recorded.
-
-    Attributes
-    ----------
-    noise_scale, noise_scale_low, noise_scale_high : float
-        Root-mean-square standard deviation of one sample's gradient, with its interval.
-    gradient_noise_scale : float
-        B_simple in samples; inf where half of the steps or more show no signal above the noise.
-    signal_fraction : float
-        Share of a step's gradient (in squared norm) that is signal.
-    batch_size : float
-        Samples a step.
-    no_signal : float
-        Share of the steps whose averaged signal did not come out above zero.
-    """
-
-    noise_scale: float = math.nan
-    noise_scale_low: float = math.nan
-    noise_scale_high: float = math.nan
-    gradient_noise_scale: float = math.nan
-    signal_fraction: float = math.nan
-    batch_size: float = math.nan
-    no_signal: float = math.nan
-
-
-@dataclass(frozen=True, slots=True)
-class BatchAdvice:
-    """What the batch size costs, by McCandlish et al. (2018).
-
-    Attributes
-    ----------
-    batch_size : float
-        Samples a step, as the run had it.
-    balanced : float
-        The batch size at which steps and samples are both twice what they could be: B_simple.
-    at_least : bool
-        Whether `balanced` is a lower bound: most of the run shows no signal above the noise.
-    steps_factor : float
-        Steps needed, relative to steps without noise.
-    samples_factor : float
-        Samples needed, relative to the fewest possible.
-    """
-
-    batch_size: float
-    balanced: float
-    at_least: bool
-    steps_factor: float
-    samples_factor: float
+from nalr.reporting.loss import LossCourse, Slope, loss_section
+from nalr.reporting.noise import BatchAdvice, NoisePart, batch_section, noise_section
+from nalr.reporting.rate import Phase, RateCourse, rate_section, reasons_section
+from nalr.reporting.words import WIDTH, section
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +40,7 @@ class Report:
     slope : Slope
         Where the loss was going at the end.
     base_lr : float
-        The rate that the run was given; nan where the source does not tell: a record alone does not.
+        The rate that the run was given; nan where the source does not have it, as a record alone.
     rate : RateCourse
         Start, end, peak, and the step of the peak.
     phases : tuple of Phase
@@ -169,9 +75,33 @@ class Report:
         return {name: _plain(value) for name, value in asdict(self).items()}
 
     def __str__(self) -> str:
-        from nalr.reporting.text import page
+        """Return the page to read; what is not known is left out."""
+        if not self.recorded:
+            return "no steps yet"
+        early, late = self.noise_early, self.noise_late
+        lines = [
+            self._title(),
+            *loss_section(self.loss, self.slope, self.smoothed),
+            *rate_section(self.base_lr, self.rate, self.phases),
+            *reasons_section(self.reasons),
+            *noise_section(early, late, self.noise.batch_size),
+            *batch_section(self.batch, early, late),
+            *section("Remarks", self._remarks() or ["none: nothing stands out"]),
+        ]
+        return "\n".join(lines)
 
-        return page(self)
+    def _title(self) -> str:
+        steps = "1 step" if self.steps == 1 else f"{self.steps} steps"
+        thinned = self.recorded < self.steps
+        return f"{steps}, of which {self.recorded} are in the record" if thinned else steps
+
+    def _remarks(self) -> list[str]:
+        lines = []
+        for index, remark in enumerate(self.remarks, start=1):
+            evidence, suggestion = f"{index}. {remark.name}: {remark.evidence}", f"-> {remark.suggestion}"
+            lines += textwrap.wrap(evidence, WIDTH, subsequent_indent="   ")
+            lines += textwrap.wrap(suggestion, WIDTH, initial_indent="   ", subsequent_indent="      ")
+        return lines
 
 
 def _plain(value: Any) -> Any:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nalr.reporting.history import NUMBERS, REQUIRED, read_columns
+from nalr.reporting.columns import REQUIRED, read_columns
+from nalr.reporting.history import NUMBERS
 
 Array = NDArray[np.float64]
 OPTIONAL = tuple(name for name in NUMBERS if name not in REQUIRED)
@@ -33,11 +34,11 @@ class Run:
         How often each reason decided, most frequent first: over all steps if a history counted them, over
         the recorded ones otherwise.
     base_lr, min_lr, max_lr : float
-        nan where the source does not tell.
+        nan where the source does not have them.
     total_steps : int or None
         The horizon, if one was given.
-    told : bool
-        Whether the source would tell a horizon: a record alone does not.
+    knows_horizon : bool
+        Whether the source would have a horizon if one was given: a record alone does not.
     """
 
     columns: dict[str, NDArray[Any]]
@@ -47,7 +48,7 @@ class Run:
     min_lr: float = math.nan
     max_lr: float = math.nan
     total_steps: int | None = None
-    told: bool = False
+    knows_horizon: bool = False
 
     def __len__(self) -> int:
         return len(self.columns["step"])
@@ -58,6 +59,21 @@ class Run:
         return float(self.columns["step"][found[0]]) if found.size else math.nan
 
 
+def ends(values: NDArray[Any]) -> tuple[float, float]:
+    """Return the first and the last finite value; nan where there is none."""
+    finite = values[np.isfinite(values)]
+    return (float(finite[0]), float(finite[-1])) if finite.size else (math.nan, math.nan)
+
+
+def extreme(values: NDArray[Any], steps: NDArray[Any], best: Any) -> tuple[float, float]:
+    """Return the finite value that `best` chooses by its index, and its step; nan where there is none."""
+    known = np.flatnonzero(np.isfinite(values))
+    if not known.size:
+        return math.nan, math.nan
+    index = known[best(values[known])]
+    return float(values[index]), float(steps[index])
+
+
 def read_run(source: Any) -> Run:
     """Return the run of a controller, a history, a mapping of columns, or a CSV file."""
     if isinstance(source, (str, PathLike)):
@@ -65,8 +81,7 @@ def read_run(source: Any) -> Run:
     if not hasattr(source, "history"):
         return _of_columns(source, "`history`")
     run = _of_columns(source.history, "`history.history`")
-    # The torch forms keep the controller, and with it the settings, in their engine.
-    controller = getattr(getattr(source, "engine", None), "adaptive", source)
+    controller = getattr(source, "controller", source)  # the forms of `nalr.torch` have one
     return Run(
         run.columns,
         run.steps,

@@ -1,62 +1,13 @@
-"""A run in a few lines of text, for a log or a tired reader."""
+"""A run in a few lines of text."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from nalr.noise.reading import NoiseReading
 from nalr.reporting.history import History
-
-
-@dataclass(frozen=True, slots=True)
-class LossCourse:
-    """Where the smoothed loss began, ended and was lowest, and at which step; nan where nothing tells."""
-
-    first: float
-    last: float
-    best: float
-    best_step: float
-
-
-@dataclass(frozen=True, slots=True)
-class RateCourse:
-    """Where the learning rate began, ended and was highest, and at which step; nan where nothing tells."""
-
-    start: float
-    end: float
-    peak: float
-    peak_step: float
-
-
-def loss_course(columns: Mapping[str, NDArray[Any]]) -> LossCourse:
-    """Return the course of `smoothed_loss`, or of `loss` where there is no finite smoothed one."""
-    smoothed = columns["smoothed_loss"]
-    losses = smoothed if np.isfinite(smoothed).any() else columns["loss"]
-    return LossCourse(*_ends(losses), *_extreme(losses, columns["step"], np.argmin))
-
-
-def rate_course(columns: Mapping[str, NDArray[Any]]) -> RateCourse:
-    """Return the course of `lr`."""
-    return RateCourse(*_ends(columns["lr"]), *_extreme(columns["lr"], columns["step"], np.argmax))
-
-
-def _ends(values: NDArray[Any]) -> tuple[float, float]:
-    finite = values[np.isfinite(values)]
-    return (float(finite[0]), float(finite[-1])) if finite.size else (math.nan, math.nan)
-
-
-def _extreme(values: NDArray[Any], steps: NDArray[Any], best: Any) -> tuple[float, float]:
-    known = np.flatnonzero(np.isfinite(values))
-    if not known.size:
-        return math.nan, math.nan
-    index = known[best(values[known])]
-    return float(values[index]), float(steps[index])
+from nalr.reporting.loss import loss_course
+from nalr.reporting.rate import rate_course
 
 
 def summarize(history: History, reading: NoiseReading, steps: int, nonfinite: int) -> str:

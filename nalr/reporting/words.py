@@ -1,31 +1,11 @@
-"""Numbers as the page shows them."""
+"""Numbers and sections as the page shows them."""
 
 from __future__ import annotations
 
 import math
 
-MEANINGS = {
-    "start": "the first rate: the base rate, or less where a safeguard forbade it",
-    "ramp": "upwards from the start: a search, or a planned warm-up",
-    "grow": "the run so far would have gained from a larger rate",
-    "shrink": "the run so far would have gained from a smaller rate",
-    "hold": "no evidence either way, or a pause after a cut",
-    "edge": "steps reached past the lowest point along them",
-    "cut": "the loss rose, and the steps did it",
-    "blow-up": "the gradient exploded along the step",
-    "kick": "stuck where noise does not explain it: a trial of larger rates",
-    "kick kept": "the trial found lower ground",
-    "kick rolled back": "the trial found none",
-    "cool": "a slow descent after a kick",
-    "anneal": "the planned descent to the last step",
-    "clip": "an outlying gradient: a shorter step for it alone",
-    "skip": "values that were not finite: the step took no part",
-    "bound": "held at the smallest or largest rate allowed",
-    "stall": "the loss, or a test of it, said that this rate brings no more",
-    "formula": "what a published rule's formula gave",
-    "constant": "a policy that does not adapt",
-}
-"""What each reason means, for somebody who does not know the words of `nalr.policies.Reason`."""
+WIDTH = 100
+"""Most characters in a line of running text."""
 
 
 def number(value: float) -> str:
@@ -63,3 +43,8 @@ def unit_of(batch_size: float) -> str:
 def times(count: int) -> str:
     """Return how often."""
     return "once" if count == 1 else f"{count} times"
+
+
+def section(title: str, lines: list[str]) -> list[str]:
+    """Return the lines of a section under its title; nothing if there are none."""
+    return ["", title, *(f"  {line}" for line in lines)] if lines else []

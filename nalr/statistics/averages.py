@@ -1,7 +1,7 @@
 """Debiased averages of a pair of raw series, with a covariance that respects autocorrelation.
 
-**Order matters**: raw values, which may be negative, are averaged here, and clamped by whoever reads, never
-before. Clamped first, a mean keeps what chance put above zero and loses what it put below.
+**Order matters**: raw values, which may be negative, are averaged here, and clamped only on reading. Clamped
+first, a mean keeps what chance put above zero and loses what it put below.
 """
 
 from __future__ import annotations

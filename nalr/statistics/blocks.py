@@ -1,4 +1,4 @@
-"""Blocks of consecutive steps of two series: what their long-run spread is told from, in bounded memory."""
+"""Blocks of consecutive steps of two series, from which their long-run variance is estimated."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class Blocks:
     def merge(self, other: Blocks, share: float) -> None:
         """Pool with what others saw of the same steps, ours with weight `share`.
 
-        Where the two did not see equally many steps, the longer record stands for both.
+        Where the two did not see equally many steps, the longer record is kept.
         """
         if [b.length for b in self.blocks] == [b.length for b in other.blocks]:
             self.blocks = [

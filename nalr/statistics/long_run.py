@@ -1,4 +1,4 @@
-"""How far a decayed average of a correlated series may be off: its long-run variance, from blocks of steps.
+"""The error of a decayed average of a correlated series: its long-run variance, from blocks of steps.
 
 Formulas for independent steps are far too narrow on a run that remembers: at a correlation of .9 from step
 to step their 95 % intervals hold the truth in a third of the cases (`nalr bench estimators`).
@@ -53,10 +53,10 @@ def long_run_covariance(blocks: Blocks, decay: float, count: int) -> Covariance 
     Var Σ wₜyₜ = ω² Σ wₜ² for weights that change slowly, ω² = Σₖ Cov(yₜ, yₜ₊ₖ) the long-run variance. The
     block means are projected on the slowest waves (cosines, orthogonal to the mean and to a linear trend),
     each of which has variance ω²/length (Müller 2007; Lazarus, Lewis, Stock & Watson 2018): their mean
-    square estimates ω², with as many degrees of freedom as waves, or as the steps are worth independent ones.
-    On short runs the waves are not slow enough. What they miss, and what the weights miss where they change
-    as fast as the series, is made good as for a series whose correlation falls as rᵏ, r the measured one of
-    neighbouring steps; on long runs both factors are near 1, whatever r is. Cost: some 50 µs.
+    square estimates ω², with as many degrees of freedom as waves, or as effectively independent steps where
+    these are fewer. On short runs the waves are too fast, and the weights change as fast as the series: both
+    are corrected as for a series whose correlation falls as rᵏ, r being measured between neighbouring steps.
+    On long runs both factors are near 1, whatever r is. Cost: some 50 µs.
     """
     full = blocks.complete()
     if len(full) < FEWEST_BLOCKS:

@@ -1,4 +1,4 @@
-"""nalr around any PyTorch optimizer: two lines beside a training loop that stays as it is."""
+"""nalr around any PyTorch optimizer: two lines in a training loop."""
 
 from nalr.torch.ghost import SampleNorms
 from nalr.torch.products.hessian import finite_difference_hvp, hessian_vector_product

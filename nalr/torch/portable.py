@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 ARRAY = "nalr.array"
-"""The key of a dict that stands for a NumPy array."""
+"""The only key of a dict that holds a NumPy array as a tensor."""
 
 
 def portable(state: Any) -> Any:

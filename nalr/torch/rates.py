@@ -13,9 +13,8 @@ Rate = float | Tensor
 class Rates:
     """Reads the user's rates, and multiplies them for the time of a step.
 
-    Outside of a step the groups hold what the user, or a schedule of theirs, wrote there. So a schedule that
-    computes its next rate from the present one finds its own value and not ours, ratios between groups stay,
-    and whoever takes us off finds the optimizer as it was.
+    Outside a step the groups hold what the user, or a schedule, wrote there. So a schedule that computes its
+    next rate from the present one finds its own value, and the optimizer is left as it was.
 
     Parameters
     ----------
@@ -37,6 +36,10 @@ class Rates:
                 f"`optimizer` must have a group with a positive learning rate, got {self.base}. "
                 "Let a warm-up start above zero, or leave it out: the search begins low enough."
             )
+        self.idle = False
+        """Whether every rate was zero when the last step began, so that it moves nothing."""
+        self.schedule = 1.0
+        """What the user's own schedule made of the base rate then; 1 without one."""
         self._kept: list[tuple[dict[str, Any], Rate]] = []
 
     @property
@@ -44,16 +47,12 @@ class Rates:
         """The first positive rate of a group at the start; the others keep their ratio to it."""
         return self.base[self.reference]
 
-    @property
-    def schedule(self) -> float:
-        """What the user's own schedule makes of the base rate now; 1 without one."""
-        group = self.optimizer.param_groups[self.reference]
-        return float(self._own(group)) / self.base_lr
-
-    @property
-    def idle(self) -> bool:
-        """Whether every rate is zero, so that a step would move nothing."""
-        return all(float(self._own(group)) == 0.0 for group in self.optimizer.param_groups)
+    def begin(self) -> None:
+        """Read the user's rates, after putting them back where the step before raised."""
+        self.restore()
+        groups = self.optimizer.param_groups
+        self.schedule = float(groups[self.reference]["lr"]) / self.base[self.reference]
+        self.idle = all(float(group["lr"]) == 0.0 for group in groups)
 
     def _own(self, group: dict[str, Any]) -> Rate:
         for kept, rate in self._kept:

@@ -1,4 +1,4 @@
-"""The scheduler form: two lines beside a loop that stays as it is."""
+"""The scheduler form: two lines in a training loop."""
 
 from __future__ import annotations
 
@@ -6,52 +6,51 @@ from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
-from torch.nn import Module
 from torch.optim.lr_scheduler import LRScheduler
 
-from nalr.torch.build import build
-from nalr.torch.watched import Watched
+from nalr.torch.form import Form
 
 
-class NoiseAdaptiveLR(Watched, LRScheduler):
+class NoiseAdaptiveLR(Form, LRScheduler):
     """A learning rate from measurements, for any PyTorch optimizer: a scheduler with `step(loss)`.
 
-    It looks at the gradients through hooks when the optimizer steps, and multiplies the learning rates of all
-    groups by one factor for the time of the step. The optimizer's own logic, its groups' ratios and any other
-    schedule are left alone: between steps the groups hold the user's own rates, and `get_last_lr()` tells the
-    effective ones.
+    Hooks measure the gradients when the optimizer steps, and multiply the learning rates of all groups by one
+    factor for the time of the step. Between steps the groups hold the user's own rates, so ratios of groups
+    and other schedules stay as they are; `get_last_lr()` returns the effective rates.
 
     Parameters
     ----------
     optimizer : torch.optim.Optimizer
-        Any; its learning rates are where the search starts, and may be wrong by powers of ten.
+        Its learning rates are where the search starts, and may be wrong by powers of ten.
     noise : str
         Where the noise of the gradient is measured: "samples" (norms of every sample's gradient, from the
-        layers of `model`), "microbatches" (two backwards a step or more, or the "ranks" of a data-parallel
-        run), "steps" (change from step to step; high by the curvature's share), or "auto": the best that the
-        run offers. `reading().source` tells which.
+        layers of `model`), "microbatches" (two or more backwards a step, or the ranks of a data-parallel
+        run), "steps" (change from step to step), or "auto": the best of them that the run offers.
+        `reading().source` says which.
     model : torch.nn.Module, optional
-        For `noise="samples"`; with "auto" samples are used if all parameters are covered.
+        Needed for `noise="samples"`; with "auto", samples are used if all parameters are covered.
     total_steps : int, optional
         The number of optimizer steps, if known: the rate then falls to zero there.
     every : int
-        Steps from one measurement to the next, at least 1. Between them nothing is measured, and on an
-        accelerator nothing waits.
+        Steps from one measurement to the next, at least 1. Between them nothing is measured, and nothing
+        waits for an accelerator.
     microbatch_size : int
-        Samples that one backward's loss is the mean of: makes the gradient noise scale be in samples.
+        Samples that the loss of one backward is the mean of: the gradient noise scale is then in samples.
     coordinates : int, optional
-        About how many parameters to measure the path on: by default all of the first 262 144, and at least a
-        sixteenth of any model.
+        About how many parameters to measure the path on; by default all of a small model, and a sample
+        spread over all tensors of a larger one.
     scaler : torch.amp.GradScaler, optional
         Needed only where gradients are unscaled *and* clipped.
     process_group : ProcessGroup, optional
-        Of the processes that train copies of this model: all decide the same, and their own gradients are
-        rows. "auto" is all processes, if `torch.distributed` is in use; None is this one alone.
+        Processes that train copies of this model: all decide the same, and the gradient of each is a row.
+        "auto" is all processes, if `torch.distributed` is in use; None is this one alone.
     rollback : bool
-        Keep a copy of parameters and optimizer state (of `model`'s buffers too), and return to it after a
-        blow-up.
+        Keep a copy of parameters, optimizer state and `model`'s buffers, and return to it after a blow-up.
     rollback_device : device, optional
         Where the copy is kept; beside the parameters by default.
+    on_device : bool, optional
+        Whether sums are made by operations of torch rather than by kernels on the CPU; by default where
+        parameters are not on the CPU.
     **settings
         `min_lr`, `max_lr`, `alpha`, `cooldown`, `estimator`, `smoother` and `policy` as in
         `nalr.NoiseAdaptiveLR`, in units of the first group's rate.
@@ -59,20 +58,16 @@ class NoiseAdaptiveLR(Watched, LRScheduler):
     Raises
     ------
     TypeError, ValueError
-        For settings outside of their range, and for what cannot be measured: DTensors, optimizers in the
-        backward, DeepSpeed's; sparse gradients when they come.
+        For settings outside their range, and for what cannot be measured: DTensors, optimizers that run in
+        the backward, DeepSpeed's; sparse gradients when they come.
 
     Notes
     -----
-    *Losses.* Means over the samples are assumed for "samples". A loss serves the decision on the step after
-    it; optimizers that are given a closure, and `NoiseAdaptiveOptimizer.step(loss=…)`, decide each step by
-    its own. Without any loss (`step()`), what gradients tell of its change stands for it.
+    A loss is used for the decision on the next step; with a closure, and in `NoiseAdaptiveOptimizer`, each
+    step is decided by its own. Without any loss (`step()`), the change that gradients predict is used.
 
-    *Clipping* comes between backward and step: noise is measured before it (`measured_before_clipping`), but
-    for "steps", which sees what the optimizer gets.
-
-    *Cost.* A pass of 40 bytes a measured parameter and some 50 µs a step. *Memory.* 16 bytes a measured
-    parameter: 4 MB up to 262 144, then less than a copy of the parameters; rollback's copies on top.
+    Cost: one pass of 40 bytes a measured parameter, and some tenths of a millisecond of Python a step.
+    Memory: 16 bytes a measured parameter, and the copies of `rollback`.
 
     Examples
     --------
@@ -92,37 +87,7 @@ class NoiseAdaptiveLR(Watched, LRScheduler):
     (True, 'steps')
     """
 
-    def __init__(
-        self,
-        optimizer: Any,
-        *,
-        noise: str = "auto",
-        model: Module | None = None,
-        total_steps: int | None = None,
-        every: int = 1,
-        microbatch_size: int = 1,
-        coordinates: int | None = None,
-        scaler: Any = None,
-        process_group: Any = "auto",
-        rollback: bool = False,
-        rollback_device: Any = None,
-        **settings: Any,
-    ) -> None:
-        # Not the base class's own start: it would write rates, and a key of its own, into the groups.
-        self.engine = build(
-            optimizer,
-            noise=noise,
-            model=model,
-            total_steps=total_steps,
-            every=every,
-            microbatch_size=microbatch_size,
-            coordinates=coordinates,
-            scaler=scaler,
-            process_group=process_group,
-            rollback=rollback,
-            rollback_device=rollback_device,
-            **settings,
-        )
+    def _begin(self, optimizer: Any) -> None:
         self.optimizer = optimizer
         self.base_lrs: list[float | Tensor] = list(self.engine.rates.base)
         self.last_epoch = 0

@@ -8,30 +8,29 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
-from nalr.torch.build import build
-from nalr.torch.engine import checked
-from nalr.torch.watched import Watched
+from nalr.torch.form import Form
+from nalr.torch.losses import checked
 
 KEY = "nalr"
-"""Our part of `state_dict()`, beside "state" and "param_groups"."""
+"""The entry of `state_dict()` beside "state" and "param_groups"."""
 
 
-class NoiseAdaptiveOptimizer(Watched, Optimizer):
+class NoiseAdaptiveOptimizer(Form, Optimizer):
     """A learning rate from measurements, around any PyTorch optimizer, whose groups and state it shares.
 
-    Each step is decided by its own gradients and loss, as in `nalr.NoiseAdaptiveLR`.
+    Each step is decided by its own gradients and loss.
 
     Parameters
     ----------
     optimizer : torch.optim.Optimizer
-        Any.
+        The inner optimizer.
     **settings
-        As in `nalr.torch.NoiseAdaptiveLR`.
+        The options of `nalr.torch.NoiseAdaptiveLR`.
 
     Notes
     -----
-    `param_groups`, `state` and `defaults` *are* the inner optimizer's, and whatever else is asked of it that
-    an optimizer has. `state_dict()` is the inner one's with one more entry, "nalr"; a checkpoint without that
+    `param_groups`, `state`, `defaults` and every other attribute of an optimizer *are* the inner optimizer's.
+    `state_dict()` is the inner one's with one more entry, "nalr"; a checkpoint without that
     entry is read as the inner optimizer's alone.
 
     Examples
@@ -50,10 +49,8 @@ class NoiseAdaptiveOptimizer(Watched, Optimizer):
     True
     """
 
-    def __init__(self, optimizer: Any, **settings: Any) -> None:
-        # Not the base class's own start, which would make groups and state of its own.
+    def _begin(self, optimizer: Any) -> None:
         self.inner = optimizer
-        self.engine = build(optimizer, **settings)
 
     def __getattr__(self, name: str) -> Any:
         """Return what only the inner optimizer has."""
@@ -76,20 +73,22 @@ class NoiseAdaptiveOptimizer(Watched, Optimizer):
         closure : callable, optional
             As the inner optimizer takes it; its result is the loss.
         loss : float or Tensor of one value, optional
-            The loss that the gradients are of. Without one, what gradients tell of its change stands for it.
+            The loss that the gradients are of. Without one, the change that gradients predict is used.
 
         Returns
         -------
         Any
             What the inner optimizer's step returns.
         """
-        self.engine.loss = None if loss is None else checked(loss)
-        self.engine.expects_losses = self.engine.expects_losses or loss is not None
+        losses = self.engine.losses
+        losses.latest = None
+        if loss is not None:
+            losses.give(checked(loss))
         try:
             return self.inner.step() if closure is None else self.inner.step(closure)
         finally:
             self.engine.rates.restore()
-            self.engine.loss = None  # of a step that was left out
+            losses.latest = None  # of a step that was left out
 
     # -- the inner optimizer's ----------------------------------------------------------------------
 

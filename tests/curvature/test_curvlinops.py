@@ -70,7 +70,9 @@ def test_diagonals_agree(matrix, kind):
     assert ratio == pytest.approx(1.0, rel=3.0 / math.sqrt(2 * REPEATS))
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit.script`:DeprecationWarning")  # theirs
+# Forward-mode derivatives, which curvlinops uses, load a module of torch that calls `torch.jit.script`: a
+# DeprecationWarning in torch 2.13, a FutureWarning in 2.14.
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
 def test_a_hessian_of_theirs_can_be_measured_here():
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Linear(5, 6), torch.nn.Tanh(), torch.nn.Linear(6, 1)).double()

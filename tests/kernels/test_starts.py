@@ -58,11 +58,12 @@ def start(script, cache, *, warnings="error", **variables):
 
 def finish(process):
     """Return what the process printed on stdout and stderr, once it has ended well."""
-    try:
-        out, err = process.communicate(timeout=HANG)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        raise
+    with process:  # closes its pipes, also where it hangs
+        try:
+            out, err = process.communicate(timeout=HANG)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
     assert process.returncode == 0, err
     return out.strip(), err
 

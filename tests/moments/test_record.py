@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from nalr import Moments
-from nalr.arrays import passes as batch
+from nalr.arrays import passes
 from nalr.arrays.gradients import as_rows, as_vector
 from nalr.kernels import moments as kernels
 from nalr.moments.rows import RowAccumulator
-from nalr.noise.columns import PooledColumns, column_variance, welford
 from tests.cases import batches
 from tests.oracles import exact_moments, naive_sum_squares
 from tests.tolerances import rounding
@@ -40,7 +39,7 @@ def test_batch_moments_equal_rational_arithmetic(name):
     assert moments.mean_squared_norm == pytest.approx(norm, rel=tolerance, abs=0.0)
 
 
-def test_the_tempting_formula_loses_every_digit_where_ours_keeps_them():
+def test_mean_of_squares_minus_squared_mean_loses_every_digit_where_ours_keeps_them():
     rows = BATCHES["offset 1e8"]
     spread, _ = exact_moments(rows)
     assert accumulated(rows).moments().sum_squares == pytest.approx(spread, rel=1e-6)
@@ -140,7 +139,7 @@ def test_unbiased_estimates_over_many_draws(rng):
     ):
         assert np.mean(values) == pytest.approx(truth, abs=3.0 * np.std(values) / 100.0)
     naive = np.mean([m.mean_squared_norm for m in draws])
-    assert naive > 5.0 * signal  # the tempting |ḡ|² is mostly noise
+    assert naive > 5.0 * signal  # |ḡ|² itself is mostly noise
     clamped = np.mean([max(m.signal, 0.0) for m in draws])
     assert clamped > 1.3 * signal  # clamping each step before averaging is biased upwards
 
@@ -175,52 +174,8 @@ def test_wrong_weights_are_refused(weights, message):
         Moments.from_rows(np.ones((2, 3)), weights)
 
 
-@pytest.mark.parametrize("name", [n for n in BATCHES if n != "huge"])
-def test_the_variance_of_each_column_equals_numpy_in_long_double(name):
-    rows = BATCHES[name]
-    wide = np.asarray(rows, dtype=np.longdouble)
-    expected = wide.var(axis=0, ddof=1).astype(float)
-    tolerance = rounding(np.asarray(rows, dtype=float))
-    got = column_variance(as_rows("rows", rows))
-    np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance * expected.max())
-
-
-def test_welford_rows_equal_columns_at_once_and_merged_parts(rng):
-    rows = 1e6 + rng.normal(size=(50, 7))
-    mean, m2 = np.zeros(7), np.zeros(7)
-    for count, row in enumerate(rows):
-        welford(mean, m2, count, row)
-    np.testing.assert_allclose(mean, rows.mean(axis=0), rtol=1e-14)
-    np.testing.assert_allclose(m2 / 49, rows.var(axis=0, ddof=1), rtol=rounding(rows))
-    left, right = PooledColumns(), PooledColumns()
-    left.update(as_rows("rows", rows[:20]))
-    right.update(as_rows("rows", rows[20:]))
-    left.merge(right)
-    np.testing.assert_allclose(left.m2, m2, rtol=rounding(rows))
-
-
-def test_a_weighted_row_is_that_many_rows(rng):
-    rows = rng.normal(size=(3, 5))
-    weights = [1.0, 4.0, 2.0]
-    mean, m2 = np.zeros(5), np.zeros(5)
-    seen = 0.0
-    for weight, row in zip(weights, rows, strict=True):
-        welford(mean, m2, seen, row, weight)
-        seen += weight
-    repeated = np.repeat(rows, [1, 4, 2], axis=0)
-    np.testing.assert_allclose(mean, repeated.mean(axis=0), rtol=1e-13)
-    np.testing.assert_allclose(m2, repeated.var(axis=0) * 7, rtol=1e-12)
-
-
-def test_state_of_another_shape_is_refused():
-    with pytest.raises(ValueError, match=r"`m2` must have the shape of `mean`, \(2,\), got \(3,\)\."):
-        welford(np.zeros(2), np.zeros(3), 0, np.ones(2))
-    with pytest.raises(ValueError, match=r"`row` must have 2 values as in earlier updates, got 3\."):
-        welford(np.zeros(2), np.zeros(2), 0, np.ones(3))
-
-
 def test_scratch_holds_a_block_of_the_kernels():
-    assert batch.WIDTH == kernels.BLOCK
+    assert passes.WIDTH == kernels.BLOCK
 
 
 def test_a_second_call_compiles_nothing(rng):

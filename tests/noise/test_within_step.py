@@ -10,6 +10,7 @@ from nalr import NoiseEstimator
 from nalr.arrays.gradients import as_rows
 from nalr.moments.rows import RowAccumulator
 from nalr.noise.jackknife import row_products, squared_covariance_trace, within_step_covariance
+from nalr.noise.reading import NoiseStatus
 from tests.tolerances import standard_errors
 
 
@@ -155,3 +156,9 @@ def test_a_large_part_of_the_population_leaves_less_to_chance(rng):
     assert widths[1] == pytest.approx(widths[0] * math.sqrt(1.0 - 30 / 40), rel=1e-9)
     low, high = NoiseEstimator(population=40).update(data).reading().total_variance_interval
     assert low == pytest.approx(truth) and high == pytest.approx(truth)
+
+
+def test_intervals_of_the_first_steps_require_four_rows_in_every_step(rng):
+    estimator = NoiseEstimator()
+    for rows, status in ((6, NoiseStatus.OK), (3, NoiseStatus.FEW), (6, NoiseStatus.FEW)):
+        assert estimator.update(5.0 + rng.normal(size=(rows, 9))).reading().status is status

@@ -5,15 +5,18 @@ import csv
 import numpy as np
 import pytest
 
-from nalr.reporting.history import COLUMNS, NUMBERS, REQUIRED, History, read_columns
+from nalr.reporting.columns import REQUIRED, read_columns
+from nalr.reporting.history import COLUMNS, NUMBERS, Entry, History
+
+
+def entry(step):
+    return Entry(step, loss=float(step), smoothed_loss=0.0, lr=0.1, reason="hold" if step % 3 else "cut")
 
 
 def filled(steps, **settings):
     history = History(**settings)
     for step in range(steps):
-        history.append(
-            step, loss=float(step), smoothed_loss=0.0, lr=0.1, reason="hold" if step % 3 else "cut"
-        )
+        history.append(entry(step))
     return history
 
 
@@ -35,7 +38,7 @@ def test_resume_is_exact():
     resumed = History(capacity=32)
     resumed.load_state_dict(half.state_dict())
     for step in range(200, 500):
-        resumed.append(step, float(step), 0.0, 0.1, "hold" if step % 3 else "cut")
+        resumed.append(entry(step))
     assert str(resumed.state_dict()) == str(whole.state_dict())
 
 
@@ -46,24 +49,6 @@ def test_csv_holds_the_columns(tmp_path):
         rows = list(csv.DictReader(file))
     assert [row["reason"] for row in rows] == history.to_dict()["reason"]
     assert [float(row["loss"]) for row in rows] == history.to_dict()["loss"]
-
-
-NEW = ("gradient_noise_scale", "signal_fraction", "batch_size")
-
-
-def test_a_state_of_an_earlier_version_has_nan_for_what_it_did_not_keep():
-    state = filled(40).state_dict()
-    for name in NEW:
-        del state["columns"][name]
-    history = History()
-    history.load_state_dict(state)
-    history.append(40, 1.0, 1.0, 0.1, "hold", signal_fraction=0.5)
-    columns = history.to_numpy()
-    assert set(columns) == set(COLUMNS)
-    assert len(history) == 41 and history.reason_counts == {"hold": 27, "cut": 14}
-    for name in NEW:
-        assert np.isnan(columns[name][:40]).all()
-    assert columns["signal_fraction"][40] == 0.5
 
 
 def test_columns_are_read_from_whatever_has_them():

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import nalr.torch
-from nalr.torch.engine import carried
+from nalr.torch.undo.first_step import accumulation
 
 TARGETS = torch.linspace(-1.0, 1.0, 64)
 
@@ -48,7 +48,7 @@ FORMS = pytest.mark.parametrize("form", ["scheduler", "wrapper"])
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_first_step_that_is_far_too_long_is_shortened_to_a_part_of_the_loss(name, form):
     before, after, lr, gradient = first_step(OPTIMIZERS[name], 100.0, form)
-    promise = float(gradient @ (before - after)) * carried(OPTIMIZERS[name]([torch.zeros(1)], 1.0))
+    promise = float(gradient @ (before - after)) * accumulation(OPTIMIZERS[name]([torch.zeros(1)], 1.0))
     share = 0.5 if name == "sgd" else 0.1  # plain SGD is guarded before the step
     limit = share * float(quadratic(before))
     assert promise == pytest.approx(limit, rel=1e-4)
@@ -108,10 +108,10 @@ def test_a_constant_added_to_the_loss_only_loosens_the_guard():
 
 def test_momentum_is_counted_for_what_it_adds_up_to():
     weight = [torch.nn.Parameter(torch.zeros(2))]
-    assert carried(torch.optim.SGD(weight, lr=1.0)) == 1.0
-    assert carried(torch.optim.SGD(weight, lr=1.0, momentum=0.9)) == pytest.approx(10.0)
-    assert carried(torch.optim.SGD(weight, lr=1.0, momentum=0.9, dampening=0.9)) == pytest.approx(1.0)
-    assert carried(torch.optim.AdamW(weight, lr=1.0)) == 1.0
+    assert accumulation(torch.optim.SGD(weight, lr=1.0)) == 1.0
+    assert accumulation(torch.optim.SGD(weight, lr=1.0, momentum=0.9)) == pytest.approx(10.0)
+    assert accumulation(torch.optim.SGD(weight, lr=1.0, momentum=0.9, dampening=0.9)) == pytest.approx(1.0)
+    assert accumulation(torch.optim.AdamW(weight, lr=1.0)) == 1.0
 
 
 def test_the_optimizer_state_is_that_of_a_step_of_any_length():

@@ -1,12 +1,13 @@
+"""The preconditioner read from an optimizer's state is what its steps multiply gradients by."""
+
 from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from nalr import NoiseEstimator  # noqa: E402
-from nalr.torch import NoiseAdaptiveLR, NoiseAdaptiveOptimizer, preconditioner  # noqa: E402
+from nalr import NoiseEstimator
+from nalr.torch import NoiseAdaptiveLR, NoiseAdaptiveOptimizer, preconditioner
 
 
 def parameters():

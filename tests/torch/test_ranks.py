@@ -18,7 +18,10 @@ from nalr.torch.sums.backwards import BackwardSums
 from nalr.torch.sums.path import PathSums
 from nalr.torch.sums.ranks import Ranks, StepSums, ranks_of
 
-pytestmark = pytest.mark.skipif(not dist.is_available(), reason="torch without torch.distributed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not dist.is_available(), reason="torch without torch.distributed"),
+]
 WORLD = 2
 FLOAT32 = float(np.finfo(np.float32).eps)
 
@@ -69,7 +72,7 @@ def train(rank: int, case: dict[str, Any]) -> dict[str, Any]:
         optimizer.step()
         scheduler.step(np.mean(losses))
         lrs.append(scheduler.lr)
-        variances.append(scheduler.engine.adaptive.estimator.total_variance)
+        variances.append(scheduler.controller.estimator.total_variance)
         clipped.append(scheduler.engine.measurement.clipped)
     reading = scheduler.reading()
     return {

@@ -1,4 +1,4 @@
-"""The scheduler form: beside any loop, optimizer and schedule, which stay as they were."""
+"""The scheduler form: losses, settings, and an optimizer that is left as it was."""
 
 from __future__ import annotations
 
@@ -8,104 +8,7 @@ from torch.optim import lr_scheduler
 
 import nalr.torch
 from nalr._checks import NoiseWarning
-from nalr.policies.base import Reason
-from tests.torch.training import OPTIMIZERS, Training, same_bits
-
-SCHEDULES = {
-    "LambdaLR": lambda o: lr_scheduler.LambdaLR(o, lambda step: 1.0 / (1 + step)),
-    "StepLR": lambda o: lr_scheduler.StepLR(o, 3, gamma=0.5),
-    "CosineAnnealingLR": lambda o: lr_scheduler.CosineAnnealingLR(o, T_max=20),
-    "OneCycleLR": lambda o: lr_scheduler.OneCycleLR(o, max_lr=[0.1, 0.03], total_steps=30),
-    "ReduceLROnPlateau": lambda o: lr_scheduler.ReduceLROnPlateau(o, patience=2, threshold=0.5),
-}
-
-
-class Seen:
-    """Notes the rates that the optimizer's own step finds; hooks come in the order they were given."""
-
-    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
-        self.rates: list[list[float]] = []
-        optimizer.register_step_pre_hook(self.note)
-
-    def note(self, optimizer, args, kwargs) -> None:
-        self.rates.append([float(group["lr"]) for group in optimizer.param_groups])
-
-
-def two_groups(training: Training) -> torch.optim.Optimizer:
-    weight, *others = training.model.parameters()
-    return torch.optim.SGD([{"params": [weight]}, {"params": others, "lr": 0.003}], lr=0.01, momentum=0.9)
-
-
-def scheduled(name: str, ours: str | None) -> tuple[list[list[float]], list[list[float]], list[float]]:
-    """Return rates between steps, rates in steps and our factors, with ours before, after or without."""
-    training = Training(two_groups)
-    adaptive = nalr.torch.NoiseAdaptiveLR(training.optimizer) if ours == "before" else None
-    schedule = SCHEDULES[name](training.optimizer)
-    adaptive = nalr.torch.NoiseAdaptiveLR(training.optimizer) if ours == "after" else adaptive
-    seen = Seen(training.optimizer)
-    between, factors = [], []
-    for step in range(25):
-        between.append([group["lr"] for group in training.optimizer.param_groups])
-        loss = training.backward(step)
-        training.optimizer.step()
-        if adaptive is not None:
-            factors.append(adaptive.engine.factor)
-            adaptive.step(loss)
-        if name == "ReduceLROnPlateau":
-            schedule.step(1.0)  # its metric never moves, so that all runs reduce alike
-        else:
-            schedule.step()
-    return between, seen.rates, factors
-
-
-@pytest.mark.parametrize("order", ["before", "after"])
-@pytest.mark.parametrize("name", SCHEDULES)
-def test_a_schedule_is_multiplied_exactly_and_finds_its_own_values(name, order):
-    alone, made_alone, _ = scheduled(name, None)
-    between, made, factors = scheduled(name, order)
-    assert between == alone == made_alone
-    assert len({row[0] for row in alone}) > 2 and len(set(factors)) > 5
-    assert made == [[rate * factor for rate in row] for row, factor in zip(alone, factors, strict=True)]
-
-
-def test_a_rate_written_for_good_spoils_a_chained_schedule():
-    """What we do not do: StepLR computes its next rate from the present one, which is then not its own."""
-    training = Training(two_groups)
-    schedule = lr_scheduler.StepLR(training.optimizer, 2, gamma=0.5)
-    for step in range(6):
-        for group in training.optimizer.param_groups:
-            group["lr"] = group["initial_lr"] * 3.0  # a naive writer's factor
-        training.backward(step)
-        training.optimizer.step()
-        schedule.step()
-    assert schedule.get_last_lr()[0] != pytest.approx(0.01 / 8)
-
-
-def test_groups_keep_their_ratio_at_every_step():
-    training = Training(two_groups)
-    scheduler = nalr.torch.NoiseAdaptiveLR(training.optimizer)
-    seen = Seen(training.optimizer)
-    training.run(30, scheduler)
-    for weight, bias in seen.rates:
-        assert bias / weight == pytest.approx(0.3, rel=4e-16)
-
-
-def test_the_visible_rate_is_the_effective_one_and_has_a_reason():
-    training = Training(two_groups)
-    scheduler = nalr.torch.NoiseAdaptiveLR(training.optimizer)
-    assert scheduler.get_last_lr() == [0.01, 0.003] and scheduler.last_decision is None
-    seen = Seen(training.optimizer)
-    for step in range(60):
-        loss = training.backward(step)
-        training.optimizer.step()
-        scheduler.step(loss)
-        if step:
-            assert scheduler.get_last_lr() == seen.rates[-1]
-            assert scheduler.lr == seen.rates[-1][0]
-            assert scheduler.lr == pytest.approx(scheduler.last_decision.lr, rel=4e-16)
-    assert scheduler.lr != 0.01
-    assert scheduler.last_decision.reason in Reason and scheduler.history.to_numpy()["reason"][0] == "start"
-    assert f"{scheduler.lr:.2g}"[:3] in scheduler.summary()
+from tests.torch.training import OPTIMIZERS, Training, effective, same_bits, two_groups
 
 
 def test_it_is_a_scheduler_to_whoever_asks():
@@ -116,18 +19,6 @@ def test_it_is_a_scheduler_to_whoever_asks():
     assert scheduler.base_lrs == [0.01, 0.003] and scheduler.last_epoch == 0
     training.run(3, scheduler)
     assert scheduler.last_epoch == 3
-
-
-def test_chained_by_torch_itself():
-    training = Training(two_groups)
-    chained = lr_scheduler.ChainedScheduler(
-        [lr_scheduler.StepLR(training.optimizer, 2), nalr.torch.NoiseAdaptiveLR(training.optimizer)]
-    )
-    for step in range(4):
-        training.backward(step)
-        training.optimizer.step()
-        chained.step()
-    assert training.optimizer.param_groups[0]["lr"] == pytest.approx(0.0001)
 
 
 def test_without_losses_what_gradients_tell_stands_for_them():
@@ -221,18 +112,18 @@ def test_no_graph_is_kept_alive_by_a_loss():
     loss = training.backward(0)
     training.optimizer.step()
     scheduler.step(loss)
-    assert loss.requires_grad and not scheduler.engine.loss.requires_grad
+    assert loss.requires_grad and not scheduler.engine.losses.latest.requires_grad
 
 
 def test_measuring_every_fourth_step_decides_every_fourth():
     training = Training(OPTIMIZERS["momentum"])
     scheduler = nalr.torch.NoiseAdaptiveLR(training.optimizer, every=4, total_steps=400)
-    seen = Seen(training.optimizer)
+    seen = effective(training.optimizer)
     training.run(40, scheduler)
-    assert len(scheduler.history) == 10 and scheduler.engine.adaptive.total_steps == 100
+    assert len(scheduler.history) == 10 and scheduler.controller.total_steps == 100
     for first in range(4, 40, 4):
-        assert len({row[0] for row in seen.rates[first : first + 4]}) == 1
-    assert len({row[0] for row in seen.rates}) > 1
+        assert len({row[0] for row in seen[first : first + 4]}) == 1
+    assert len({row[0] for row in seen}) > 1
 
 
 def test_between_measured_steps_backwards_pass_unwatched():
@@ -241,7 +132,7 @@ def test_between_measured_steps_backwards_pass_unwatched():
     watched = []
     for step in range(12):
         loss = training.backward(step, 2)
-        watched.append(scheduler.engine.measurement.backwards.sums().backwards)
+        watched.append(scheduler.engine.measurement.backwards.count)
         training.optimizer.step()
         scheduler.step(loss)
     assert watched == [2, 0, 0] * 4 and scheduler.reading().source == "microbatches"

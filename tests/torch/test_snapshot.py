@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from nalr.torch.undo.snapshot import Snapshot
+from tests.torch.training import same_bits
 
 OPTIMIZERS = {
     "adamw": lambda params: torch.optim.AdamW(params, lr=0.01),
@@ -55,13 +56,6 @@ def tensors_of(tree) -> list[torch.Tensor]:
         return [tree]
     children = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, (list, tuple)) else ()
     return [tensor for child in children for tensor in tensors_of(child)]
-
-
-def same_bits(first: list[torch.Tensor], second: list[torch.Tensor]) -> bool:
-    return len(first) == len(second) and all(
-        a.dtype == b.dtype and a.numpy().tobytes() == b.numpy().tobytes()
-        for a, b in zip(first, second, strict=True)
-    )
 
 
 @EACH

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ import torch
 
 import nalr
 import nalr.torch
-from nalr.torch.sums.memory import as_numpy, flat
+from nalr.torch.sums.coordinates import BLOCK, MOST, WHOLE
+from nalr.torch.sums.views import as_numpy, flat
 from tests.torch.training import OPTIMIZERS, Training, effective
 
 EPS = {torch.float32: float(np.finfo(np.float32).eps), torch.float64: float(np.finfo(np.float64).eps)}
@@ -62,7 +64,7 @@ def by_torch(
     seen, variances = effective(training.optimizer), []
     for step in range(STEPS):
         wrapper.step(loss=training.backward(step, microbatches))
-        variances.append(wrapper.engine.adaptive.estimator.total_variance)
+        variances.append(wrapper.controller.estimator.total_variance)
     return [row[0] for row in seen], variances
 
 
@@ -99,7 +101,7 @@ def test_kernels_get_the_tensors_own_memory(dtype, layout):
     array = as_numpy(flat(weight, weight))
     assert array.__array_interface__["data"][0] == weight.data_ptr()
     assert array.shape == (300,) and array.itemsize == weight.itemsize
-    if layout != "contiguous":  # the tempting way copies
+    if layout != "contiguous":  # the usual way copies
         assert weight.reshape(-1).data_ptr() != weight.data_ptr()
 
 
@@ -137,7 +139,7 @@ def test_sixteen_bit_parameters_are_measured(dtype, on_device):
     wrapper.step(loss=1.0)
     expected = torch.stack(rows).mul(2).double().var(0).sum().item()
     eps = torch.finfo(dtype).eps  # the sum of both is rounded to it
-    assert wrapper.engine.adaptive.estimator.total_variance == pytest.approx(expected, rel=20 * eps)
+    assert wrapper.controller.estimator.total_variance == pytest.approx(expected, rel=20 * eps)
 
 
 # -- the noise itself -------------------------------------------------------------------------------
@@ -194,7 +196,7 @@ def test_a_sum_taken_for_a_mean_scales_the_noise_by_the_square_of_the_batch():
         loss = factor * training.loss(0)
         loss.backward()
         wrapper.step(loss=loss)
-        variances.append(wrapper.engine.adaptive.estimator.total_variance)
+        variances.append(wrapper.controller.estimator.total_variance)
     assert variances[1] == pytest.approx(256.0 * variances[0], rel=1e-9)
 
 
@@ -227,9 +229,15 @@ def test_sampled_coordinates_estimate_the_sums_of_all(microbatches):
         wrapper = nalr.torch.NoiseAdaptiveOptimizer(training.optimizer, coordinates=coordinates)
         wrapper.step(loss=training.backward(0, microbatches))
         wrapper.step(loss=training.backward(1, microbatches))
-        found.append(wrapper.engine.adaptive.estimator.reading().total_variance)
+        found.append(wrapper.controller.estimator.reading().total_variance)
     # sqrt(2/8000) of squares alone, as far again for their different sizes from unit to unit
     assert found[1] == pytest.approx(found[0], rel=8 * np.sqrt(2 / 8000))
+
+
+def test_the_page_gives_the_sizes_of_the_sample():
+    page = (Path(__file__).parents[2] / "docs" / "torch.md").read_text(encoding="utf-8")
+    assert f"of up to {WHOLE // 1000} {WHOLE % 1000:03}, " in page
+    assert f"blocks of {BLOCK} neighbours" in page and f"one block in {MOST}." in page
 
 
 def test_clipping_that_begins_late_is_known_from_its_second_step_on():

@@ -8,8 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-torch.set_num_threads(1)  # the problems are far too small for more
-
 OPTIMIZERS: dict[str, Callable[[Training], torch.optim.Optimizer]] = {
     "sgd": lambda t: torch.optim.SGD(t.model.parameters(), lr=0.01),
     "momentum": lambda t: torch.optim.SGD(t.model.parameters(), lr=0.01, momentum=0.9),
@@ -71,6 +69,11 @@ class Training:
         state = self.optimizer.state_dict()["state"]
         values = [*self.model.state_dict().values(), *(v for s in state.values() for v in s.values())]
         return [v.detach().clone() for v in values if isinstance(v, Tensor)]
+
+
+def two_groups(training: Training) -> torch.optim.Optimizer:
+    weight, *others = training.model.parameters()
+    return torch.optim.SGD([{"params": [weight]}, {"params": others, "lr": 0.003}], lr=0.01, momentum=0.9)
 
 
 def same_bits(first: list[Tensor], second: list[Tensor]) -> bool:

@@ -3,7 +3,7 @@
 Small bumps hold a small rate. A step of length η|ḡ| does not see bumps narrower than itself (Kleinberg, Li
 & Yuan 2018), so a larger rate passes over them, and annealing it slowly lets the run settle in a deep
 one. Whether it is stuck or finished cannot be known from where it stands, so the kick is a trial: raise
-the rate step by step, look for lower ground, keep it or take it back.
+the rate step by step, look for lower ground, keep the rate that found it or roll back.
 """
 
 from __future__ import annotations
@@ -14,255 +14,148 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from nalr.policies.base import Reason
-from nalr.policies.noise_adaptive.signals import GradientLevel, LossLevel, StepCurvature, View
+from nalr.policies.noise_adaptive.stuck import Stuck, StuckSettings
+from nalr.policies.noise_adaptive.view import Course, Move, Plan, Stretch, View
+
+
+@dataclass(frozen=True, kw_only=True)
+class KickSettings(StuckSettings):
+    """When a trial may be made, how far it goes, and what ends it."""
+
+    kick_early: float = 0.3
+    """Share of the run in which a kick may start: a run held by bumps is held from the beginning. One that
+    made its way has more to lose, and too little time to cool."""
+    kick_failures: int = 1
+    """Trials that may fail: one that did has shown that the surface is smooth there, at some price."""
+    kick_jump: float = 3.0
+    """First factor on the rate: from below the line minimum past the edge at once. At κ = 1, in between, a
+    step without noise would land on the minimum."""
+    kick_growth: float = 0.05
+    """Log-growth of the rate a step, however short the run: the smoothed loss lags by some ten steps, and a
+    faster climb would be far above the rate that frees the run before that shows."""
+    kick_most: float = 12.0
+    """Largest factor on the rate: bumps that 12 times the edge do not pass are hills."""
+    kick_search: float = 120.0
+    """Steps at the largest rate before the search ends."""
+
+    lower_errors: float = 6.0
+    """Lower ground is a fall below the old level by this many standard errors, by …"""
+    lower_share: float = 0.5
+    """… this share of the rise on the way, and by …"""
+    lower_gain: float = 0.05
+    """… this share of what was gained before."""
+    kick_bounded: float = 0.5
+    """A smooth surface cannot bear several times the edge. A run that did, with the loss no further above its
+    first than this share of all gained, passes over bumps, and only cooling can show how deep it settles.
+    That takes a horizon, since only the descent to zero comes to rest wherever the run is."""
+
+    kick_patience: float = 30.0
+    """Steps with the loss above its first by more than all gained (and three times its noise) before the kick
+    is rolled back."""
+    kick_explosion: float = 10.0
+    """|ḡ|² above this many times its largest so far, with the loss above those bounds, rolls back at once."""
+    kick_runaway_share: float = 2.0
+    """A loss above its best by this many times all that was gained rolls back at once, to a lower rate."""
 
 
 @dataclass(slots=True)
 class _State:
-    """All that changes. Steps are counted from the run's start."""
+    """The present trial, and how many failed."""
 
-    mark: float = math.nan  # smoothed loss of the last progress worth the name …
-    marked: int = 0  # … and when it was made
-    still: int = 0  # steps in a row whose gradients promise nothing
-    wait: float = 0.0  # steps without progress that call for a kick
     failures: int = 0
-    active: bool = False
-    started: int = 0
+    started: int = 0  # step
     level: float = 0.0  # loss before the kick
     rate: float = 0.0  # peak rate before the kick
     peak: float = 0.0  # highest smoothed loss during it
-    excess: int = 0  # steps in a row above the bounds of harm
-    cooling: bool = False
-    cool_start: int = 0
-    cool_end: int = 0
-    cool_from: float = 0.0
-    cool_to: float = 0.0
+    excess: int = 0  # steps in a row above the bounds of the loss
 
 
 class Kick:
-    """Decides when to kick, follows the kick, and cools after it.
+    """Begins a trial where the run is stuck, and follows it to its end.
 
     Parameters
     ----------
-    pace : float
-        How many times shorter than the reference this run is; at least 1.
-    total_steps : int or None
-        The horizon, if it is known: a kept kick cools to zero until then.
-    reference_steps : float
-        The horizon assumed for the time of kicks where none is known.
-    wait : float
-        Steps of a reference run without progress that call for a kick.
+    settings : KickSettings
+        The constants.
+    plan : Plan
+        The run's settings.
+    horizon : float
+        Steps of the run, or those assumed where none are known.
+    cut : float
+        Rate factor where the loss ran away.
+    runaway_noise : float
+        Standard deviations of one loss that a loss which ran away exceeds.
     """
 
-    EARLY = 0.3
-    """Share of the run in which a kick may start: a run held by bumps is held from the beginning. One that
-    made its way has more to lose, and too little time to cool."""
-    MOST_FAILURES = 1
-    """Trials that may fail: one that did has shown that the surface is smooth there, at some price."""
-    PROGRESS_ERRORS = 2.8
-    PROGRESS_SHARE = 0.002
-    """Progress is a fall beyond this many standard errors and this share of all gained so far."""
-    SMALL_FLOOR = 0.002
-    """Stuck rather than finished: the noise floor is below this share of what was gained (or of one loss's
-    noise where nothing was)."""
-    STEEP = 0.4
-    """Slow average of κ above which the curvature, not a lack of rate, is what ends progress."""
-    NOISE_ONLY = 0.3
-    """Persistence of the gradient below which it leads nowhere."""
-    PROMISE_STEPS = 40.0
-    PROMISE = 0.001
-    """Without noise the gradient persists to the end; there it leads nowhere if this many steps along it
-    promise less than this share of what was gained, …"""
-    STILL = 8
-    """… and after so many steps of that the wait is over: progress is no question of noise."""
-    NO_SIGNAL = 0.3
-    """Displacement signal below which a larger rate is not simply wanted."""
-    FIRST = 20
-    """Steps before the first kick: the measurements have not begun to mean anything."""
-    NOISE_FREE = 0.001
-    """Without noise (tr Σ/B below this share of |ḡ|²) steps close to a line minimum reach it to rounding
-    within some twenty, and then no rate leads out. There the trial cannot wait; it is made as soon as …"""
-    NOISE_FREE_REACH = 0.6
-    """… κ is above this."""
-    JUMP = 3.0
-    """First factor on the rate: from below the line minimum past the edge at once. At κ = 1, in between, a
-    step without noise would land on the minimum."""
-    GROWTH = 0.05
-    """Log-growth of the rate a step, however short the run: the smoothed loss lags by some ten steps, and a
-    faster climb would be far above the rate that frees the run before that shows."""
-    MOST = 12.0
-    """Largest factor on the rate: bumps that 12 times the edge do not pass are hills."""
-    SEARCH = 120.0
-    """Steps at the largest rate before the search ends."""
-    LOWER_ERRORS = 6.0
-    """Lower ground is a fall below the old level by this many standard errors, by …"""
-    LOWER_SHARE = 0.5
-    """… this share of the rise on the way, and by …"""
-    LOWER_GAIN = 0.05
-    """… this share of what was gained before."""
-    BOUNDED = 0.5
-    """A smooth surface cannot bear several times the edge. A run that did, with the loss no further above its
-    first than this share of all gained, passes over bumps, and only cooling can show how deep it settles.
-    That takes a horizon, since only the descent to zero comes to rest wherever the run is."""
-    PATIENCE = 30.0
-    """Steps with the loss above its first by more than all gained (and three times its noise) before the kick
-    is rolled back."""
-    EXPLOSION = 10.0
-    """|ḡ|² above this many times its largest so far, with the loss above those bounds, takes the kick back at
-    once."""
-    BOUNCING = 20.0
-    """|ḡ|² above this many times tr Σ/B is no noise; about a minimum it averages less than twice. …"""
-    BOUNCING_PROMISE = 0.1
-    """… With a step that promises this share of all gained, the run bounces already and needs no kick."""
-    BELOW = 3.0
-    """Without a horizon a kept kick cools to this part of its rate: bumps begin to hold a run at rates just
-    below those that free it, so that is where it must come down slowly."""
-    KEPT_STEPS = 1000.0
-    """Steps that it takes for that."""
+    def __init__(
+        self, settings: KickSettings, plan: Plan, horizon: float, cut: float, runaway_noise: float
+    ) -> None:
+        self._settings, self._plan = settings, plan
+        self._latest = settings.kick_early * horizon
+        self._cut, self._runaway_noise = cut, runaway_noise
+        self._stuck = Stuck(settings, plan)
+        self.state = _State()
 
-    def __init__(self, pace: float, total_steps: int | None, reference_steps: float, wait: float) -> None:
-        self._pace = pace
-        self._total_steps = total_steps
-        self._horizon = total_steps or reference_steps
-        self.state = _State(wait=wait / math.sqrt(pace))
-        self.enabled = math.isfinite(wait)
+    def judge(self, view: View, course: Course) -> Move | None:
+        """Return the next rate of a trial, or the first of one; None where none is due."""
+        if course.in_kick:
+            return self._follow(view, course.rate)
+        if course.cooling or self.state.failures >= self._settings.kick_failures or view.step >= self._latest:
+            return None
+        found = self._stuck.find(view, course)
+        if found is None:
+            return None
+        if found == "bouncing":  # the state that a kick is there to reach
+            return Move(course.rate, Reason.COOL, cooling=True)
+        return self._start(view, course.rate, noise_free=found == "noise-free")
 
-    @property
-    def active(self) -> bool:
-        """Whether a kick is under way."""
-        return self.state.active
-
-    @property
-    def cooling(self) -> bool:
-        """Whether the rate is coming down from a kick."""
-        return self.state.cooling
-
-    # -- when ---------------------------------------------------------------------------------------
-
-    def wanted(
-        self,
-        step: int,
-        level: LossLevel,
-        gradient: GradientLevel,
-        curvature: StepCurvature,
-        view: View,
-        rate: float,
-    ) -> bool:
-        """Whether the run is stuck, early enough, where noise does not explain it."""
-        s = self.state
-        gained = level.gained
-        promise = rate * view.squared_norm * self.PROMISE_STEPS / self._pace
-        s.still = s.still + 1 if step > self.FIRST and promise < self.PROMISE * gained else 0
-        self._mark_progress(step, level)
-        if not self._may_start(step):
-            return False
-        return (
-            (step - s.marked > s.wait or s.still > self.STILL)
-            and view.floor <= self.SMALL_FLOOR * gained
-            and curvature.steep > self.STEEP
-            and view.signal < self.NO_SIGNAL
-            and (gradient.persistence < self.NOISE_ONLY or promise < self.PROMISE * gained)
-        )
-
-    def noise_free(self, step: int, noise: float, gradient: GradientLevel, view: View) -> bool:
-        """Whether to try at once, since there is no noise that would keep a way out open."""
-        return (
-            self._may_start(step)
-            and step > self.FIRST
-            and view.reach > self.NOISE_FREE_REACH
-            and max(noise, 0.0) < self.NOISE_FREE * min(view.squared_norm, gradient.recent)
-        )
-
-    def bounces(self, noise: float, gradient: GradientLevel, level: LossLevel, rate: float) -> bool:
-        """Whether the run passes over bumps already: gradients far above the noise that undo each other."""
-        return (
-            not self.state.still
-            and gradient.recent > self.BOUNCING * max(noise, 0.0)
-            and rate * gradient.recent > self.BOUNCING_PROMISE * level.gained
-        )
-
-    def _mark_progress(self, step: int, level: LossLevel) -> None:
-        s = self.state
-        progress = max(self.PROGRESS_ERRORS * level.standard_error, self.PROGRESS_SHARE * level.fall)
-        if math.isnan(s.mark) or level.value < s.mark - progress:
-            s.mark, s.marked = level.value, step
-
-    def _may_start(self, step: int) -> bool:
-        s = self.state
-        early = step < self.EARLY * self._horizon
-        return self.enabled and early and not s.cooling and s.failures < self.MOST_FAILURES
-
-    # -- the trial ----------------------------------------------------------------------------------
-
-    def start(self, step: int, rate: float, level: LossLevel, loss: float, noise_free: bool) -> float:
-        """Begin a kick from this rate and level; return its first rate."""
-        s = self.state
-        s.active, s.started, s.excess, s.still = True, step, 0, 0
+    def _start(self, view: View, rate: float, noise_free: bool) -> Move:
         # The smoothed loss may still be coming down to where the run stands.
-        before = min(level.value, loss if noise_free else loss + 2.0 * level.noise)
-        s.rate, s.level, s.peak = rate, before, before
-        return self.JUMP * rate
+        level = min(view.level.value, view.loss if noise_free else view.loss + 2.0 * view.level.noise)
+        self.state = _State(self.state.failures, view.step, level, rate, level)
+        return Move(self._settings.kick_jump * rate, Reason.KICK)
 
-    def follow(
-        self, step: int, rate: float, squared_norm: float, level: LossLevel, gradient: GradientLevel
-    ) -> tuple[float, Reason]:
-        """Return the next peak rate of the kick, and whether it goes on, is kept, or is rolled back."""
-        s = self.state
+    def _follow(self, view: View, rate: float) -> Move:
+        c, s, level = self._settings, self.state, view.level
+        if level.ran_away(view.loss, c.kick_runaway_share, self._runaway_noise):
+            return self._roll_back(self._cut, explosion=True)
         s.peak = max(s.peak, level.value)
         bound = level.first + level.fall + 3.0 * level.noise
         s.excess = s.excess + 1 if level.value > bound else 0
-        exploded = s.excess > 0 and squared_norm > self.EXPLOSION * gradient.largest
-        if exploded or s.excess > self.PATIENCE / self._pace:
-            return self.take_back()
-        lower = max(
-            self.LOWER_ERRORS * level.standard_error,
-            self.LOWER_SHARE * (s.peak - s.level),
-            self.LOWER_GAIN * level.fall,
-        )
-        if level.value < s.level - lower:
+        exploded = s.excess > 0 and view.squared_norm > c.kick_explosion * view.gradient.largest
+        if exploded or s.excess > c.kick_patience / self._plan.pace:
+            return self._roll_back()
+        if level.value < s.level - self._least_fall(view):
             return self._keep(rate)
-        climb = math.log(self.MOST / self.JUMP) / self.GROWTH
-        if step - s.started > self.SEARCH / self._pace + climb:
-            bounded = level.value < level.first + self.BOUNDED * level.fall
-            planned = self._total_steps is not None
-            return self._keep(rate) if bounded and planned else self.take_back()
-        if rate < self.MOST * s.rate:
-            rate *= math.exp(self.GROWTH)
-        return rate, Reason.KICK
+        climb = math.log(c.kick_most / c.kick_jump) / c.kick_growth
+        if view.step - s.started > c.kick_search / self._plan.pace + climb:
+            bounded = level.value < level.first + c.kick_bounded * level.fall
+            planned = self._plan.total_steps is not None
+            return self._keep(rate) if bounded and planned else self._roll_back()
+        if rate < c.kick_most * s.rate:
+            rate *= math.exp(c.kick_growth)
+        return Move(rate, Reason.KICK)
 
-    def take_back(self, factor: float = 1.0) -> tuple[float, Reason]:
-        """End a kick that failed; return the rate before it, times `factor`."""
-        s = self.state
-        s.active, s.mark = False, math.nan
-        s.failures += 1
-        return factor * s.rate, Reason.KICK_ROLLED_BACK
+    def _least_fall(self, view: View) -> float:
+        """Return how far below the old level lower ground is."""
+        c, s, level = self._settings, self.state, view.level
+        return max(
+            c.lower_errors * level.standard_error,
+            c.lower_share * (s.peak - s.level),
+            c.lower_gain * level.fall,
+        )
 
-    def _keep(self, rate: float) -> tuple[float, Reason]:
-        self.state.active = False
-        return rate, Reason.KICK_KEPT
+    def _keep(self, rate: float) -> Move:
+        return self._end(rate, Reason.KICK_KEPT, explosion=False, cooling=True)
 
-    # -- after it -----------------------------------------------------------------------------------
+    def _roll_back(self, factor: float = 1.0, explosion: bool = False) -> Move:
+        """End a trial that failed, at the rate before it times `factor`."""
+        self.state.failures += 1
+        return self._end(factor * self.state.rate, Reason.KICK_ROLLED_BACK, explosion, None)
 
-    def begin_cooling(self, step: int, rate: float) -> None:
-        """Plan a linear descent: to zero at the horizon, or to a part of the rate where none is known."""
-        s = self.state
-        s.cooling, s.cool_start, s.cool_from = True, step, rate
-        if self._total_steps is None:
-            s.cool_to, s.cool_end = rate / self.BELOW, step + int(self.KEPT_STEPS)
-        else:
-            s.cool_to, s.cool_end = 0.0, max(self._total_steps, step + 1)
-
-    def cool(self, step: int) -> float:
-        """Return the rate of this step of the descent; the last step ends it."""
-        s = self.state
-        share = min((step - s.cool_start) / (s.cool_end - s.cool_start), 1.0)
-        if share >= 1.0:
-            self.stop_cooling()
-        return s.cool_from + (s.cool_to - s.cool_from) * share
-
-    def stop_cooling(self) -> None:
-        """Leave the rate to whoever has just cut it."""
-        self.state.cooling, self.state.mark = False, math.nan
+    def _end(self, rate: float, reason: Reason, explosion: bool, cooling: bool | None) -> Move:
+        stretch = Stretch(self._plan.cooldown // 2, harm=False, explosion=explosion)
+        return Move(rate, reason, ends_search=True, stretch=stretch, cooling=cooling)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state as plain numbers."""

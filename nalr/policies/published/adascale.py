@@ -57,8 +57,8 @@ class AdaScale(Policy):
     *Needs* two rows a step; steps of one row leave the averages alone, and so the gain at 1 if there are no
     others.
 
-    *Known weaknesses.* The base rate must be tuned for the small batch, and r carries over whatever is wrong
-    with it. It is derived for plain SGD. The length of the run is not known before.
+    *Known weaknesses.* The base rate must be tuned for the small batch; r does not correct it. It is derived
+    for plain SGD. The length of the run is not known before.
 
     Examples
     --------
@@ -115,7 +115,7 @@ class AdaScale(Policy):
         return (scale * noise + signal) / (noise + signal) if noise > 0.0 else 1.0
 
     def _take_in(self, moments: Moments, scale: float) -> None:
-        """Take the step into the averages, if its rows tell their noise."""
+        """Take the step into the averages, if its rows show their noise."""
         if moments.num_rows < 2:
             return
         s = self._state

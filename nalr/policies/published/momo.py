@@ -58,13 +58,13 @@ class MoMo(Policy):
     both exactly. |d|² is measured anew each step, so that rounding does not add up.
 
     *Needs* the loss and the gradient of the same samples (around a torch optimizer that is
-    `NoiseAdaptiveOptimizer`: the scheduler is told the loss a step late), and the path: `params` at each call
+    `NoiseAdaptiveOptimizer`: the scheduler gets the loss a step late), and the path: `params` at each call
     of `get_adapted_lr` unless `beta` is 0. One row will do. Without the path the rate is held. After a step
     that was not made |d|² is unknown for one step, and the rate is held for it; the averages go on.
 
     *Known weaknesses.* It reads the level of the loss: a constant added to it, or a bound that is never
     reached, leaves the rate at α. Another optimizer than the one above is not what the formula is about;
-    `agreement` in the evidence is |s|²/η² over the |d|² foretold, 1 where all is well. Weight decay within
+    `agreement` in the evidence is |s|²/η² over the predicted |d|²: 1 for that optimizer. Weight decay within
     the step is not modelled. Parameters of few digits round steps at `min_lr` away.
 
     Examples
@@ -110,7 +110,7 @@ class MoMo(Policy):
         return Decision(s.rate, reason, numbers)
 
     def _advance(self, evidence: Evidence) -> float:
-        """Take in a step; return how its length agrees with what was foretold."""
+        """Take in a step; return how its length agrees with the prediction."""
         s, moments, beta = self._state, evidence.moments, self.beta
         missed, s.step = evidence.step > s.step + 1, evidence.step
         if math.isnan(s.loss) or beta == 0.0:
@@ -128,7 +128,7 @@ class MoMo(Policy):
         return math.nan
 
     def _follow(self, moments: Moments, lr: float) -> float:
-        """Take in the step s = η d that led here; return |d|² as measured over what was foretold."""
+        """Take in the step s = η d that led here; return |d|² as measured over its prediction."""
         s, old, new = self._state, self.beta, 1.0 - self.beta
         before = moments.step_squared_norm / lr / lr
         agreement = before / s.squared_norm if s.squared_norm > 0.0 else math.nan

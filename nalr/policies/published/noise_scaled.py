@@ -88,7 +88,7 @@ class NoiseScaled(Policy):
         return Decision(lr, reason, {"signal": signal, "noise_variance": noise, "share": share})
 
     def _take_in(self, moments: Moments) -> None:
-        """Take the step into the averages, if its rows tell their noise."""
+        """Take the step into the averages, if its rows show their noise."""
         if moments.num_rows < 2:
             return
         s = self._state

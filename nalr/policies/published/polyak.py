@@ -42,7 +42,7 @@ class PolyakStep(Policy):
     Notes
     -----
     Needs loss and gradient of the same samples, and plain SGD; one row will do. (Around a torch optimizer
-    that is `NoiseAdaptiveOptimizer`: the scheduler is told the loss a step late.) Where the loss is at its
+    that is `NoiseAdaptiveOptimizer`: the scheduler gets the loss a step late.) Where the loss is at its
     bound the rate is `min_lr`; where the gradient is zero it is held.
 
     Known weaknesses: it reads the *level* of the loss, so a constant added to it, or a bound that is not

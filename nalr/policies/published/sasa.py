@@ -1,4 +1,4 @@
-"""A rate that is cut when a test says that the run no longer gets anywhere: SASA+."""
+"""A rate that is cut when a test finds the run stationary: SASA+."""
 
 from __future__ import annotations
 
@@ -55,25 +55,14 @@ class SASA(Policy):
 
     Notes
     -----
-    *Measured.* E⟨x, d⟩ may be taken about any fixed point, since E d = 0; the paper takes the origin, this
-    class the start x₀. Then Δ is known exactly, from lengths alone and for any optimizer:
+    *Measured.* With x counted from the start x₀, Δ = (|x₀ − x|² − |x₀ − x′|²)/2η exactly, for any optimizer.
+    Values of Δ are correlated, so the interval is from batch means; see ``docs/policies.md``.
 
-        |x₀ − x′|² = |x₀ − x|² − 2η Δ        so        Δ = (|x₀ − x|² − |x₀ − x′|²) / 2η.
+    *Needs* the path, and nothing else; one row will do. Steps without it are left out.
 
-    SASA's older condition, E⟨ḡ, x⟩ = ½ η (1 + β)/(1 − β) E|d|², is of one optimizer alone, and its ⟨ḡ, x⟩ is
-    not among the sums of a step; hence this one.
-
-    *The interval* is from batch means (`BatchMeans`): values of Δ are strongly correlated, above all with
-    momentum. The published code falls back on the formula for independent values, by a slip in an option's
-    name; with a momentum of .98 it then denies about half of the settled runs, of which batch means find
-    nearly all (`tests/policies/test_published_stationarity.py`). The defaults are those of that code.
-
-    *Needs* the path, and nothing else; one row will do. Steps without it are left out, and without any the
-    rate is held. Cost: O(1) a step, some hundred numbers of memory.
-
-    *Known weaknesses.* Repeated tests find zero by chance, sooner or later; short windows hold it for want of
-    data. Δ adds up to a difference of two lengths: a run that slides around x₀ at one distance looks
-    stationary. A slow drift below the noise of the interval does too. Each cut is for ever.
+    *Known weaknesses.* Repeated tests accept by chance, sooner or later. Δ adds up to a difference of two
+    lengths: a run that moves around x₀ at one distance looks stationary, and so does a drift below the noise
+    of the interval. The rate never rises.
 
     Examples
     --------

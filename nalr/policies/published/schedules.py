@@ -14,7 +14,7 @@ from nalr.policies.base import Decision, Evidence, Policy, Reason
 
 @dataclass(slots=True)
 class _Plan:
-    """What `begin` was told; it does not change after."""
+    """What `begin` was given; it does not change after."""
 
     base_lr: float = 0.0
     total_steps: int = 0

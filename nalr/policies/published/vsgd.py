@@ -55,21 +55,18 @@ class VSGD(Policy):
     A = (Q − p)/η the change between. Var A grows as 1/η², so each step weighs by its η²: the rate is the
     average of η²Q over that of η(Q − p).
 
-    *Memory.* vSGD's grows and shrinks with the noise, down to the last step alone where there is none. Here a
-    step whose noise tr Σ/B is below a tenth of |ḡ|² speaks for itself, and begins the averages anew; that is
-    also how a rate far too large is mended at once. All others are averaged over `memory` steps.
+    *Memory.* A step whose noise tr Σ/B is below a tenth of |ḡ|² begins the averages anew, so that a rate
+    far too large is corrected at once. All others are averaged over `memory` steps.
 
-    *Where A is not significant.* The rate moves just into Fieller's interval of the averages' Q/A, its
-    variance from blocks of steps, and is held where it is in there already. The interval has no upper end
-    where A may be zero, and 0 for its lower where Q may be: so nothing moves in the first steps, nor at rates
-    so small that A drowns in noise. To take Q/A itself whenever it looks significant, as one look in twenty
-    does by chance, would lower the rate each time, and at lower rates A is known still less. A clear step
-    without curvature, A ≤ 0, changes nothing.
+    *Where A is not significant.* The rate moves just into Fieller's interval of the averages' Q/A, with its
+    variance from blocks of steps, and is held where it is inside already. The interval has no upper end
+    where A may be zero, and a lower end of 0 where Q may be: the rate is held in the first steps, and
+    where it is so small that noise hides A. A step with little noise and A ≤ 0 changes nothing.
 
     *Needs* two rows a step and plain SGD, which |s|² = η²|ḡ|² shows; other steps change nothing.
 
     *Known weaknesses.* It is the best rate for the next step and a bad one for the run: it falls like 1/t as
-    soon as noise rules, and slow directions never arrive (short-horizon bias, Wu et al. 2018, arXiv
+    soon as noise dominates, and slow directions never arrive (short-horizon bias, Wu et al. 2018, arXiv
     1803.02021). Without noise each rate is the best of the step before, that of Barzilai & Borwein (1988),
     and not monotone. In noise a rate far too small may stay so.
 

@@ -22,7 +22,7 @@ FEWEST = 10
 
 
 def skipped_steps(report: Report, run: Run) -> Remark | None:
-    """Tell of values that were not finite: they pass without a word otherwise."""
+    """Remark on values that were not finite: nothing else reports them."""
     count = report.reasons.get("skip", 0)
     if not count:
         return None
@@ -37,7 +37,7 @@ def skipped_steps(report: Report, run: Run) -> Remark | None:
 
 
 def many_harms(report: Report, run: Run) -> Remark | None:
-    """Tell of repeated cuts and blow-ups, and whether they are the start's."""
+    """Remark on repeated cuts and blow-ups, and whether they are the start's."""
     cuts, blown = report.reasons.get("cut", 0), report.reasons.get("blow-up", 0)
     if cuts + blown < MANY_HARMS:
         return None
@@ -57,7 +57,7 @@ def many_harms(report: Report, run: Run) -> Remark | None:
 
 
 def clipped_often(report: Report, run: Run) -> Remark | None:
-    """Tell of many outlying gradients."""
+    """Remark on many outlying gradients."""
     count = report.reasons.get("clip", 0)
     if count < FEWEST or count < OFTEN * report.steps:
         return None

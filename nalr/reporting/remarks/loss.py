@@ -17,7 +17,7 @@ WORTH = 0.01
 
 
 def loss_rose(report: Report, run: Run) -> Remark | None:
-    """Tell that the loss ended above its start, by more than its noise."""
+    """Remark that the loss ended above its start, by more than its noise."""
     loss, noise = report.loss, report.slope.noise
     if len(run) < FEWEST_TO_TRUST or not loss.last - loss.first > ERRORS * noise:
         return None
@@ -31,7 +31,7 @@ def loss_rose(report: Report, run: Run) -> Remark | None:
 
 
 def still_falling(report: Report, run: Run) -> Remark | None:
-    """Tell that the last quarter still brought something, beyond chance."""
+    """Remark that the last quarter still brought something, beyond chance."""
     slope, loss = report.slope, report.loss
     brought = -slope.value * slope.steps
     significant = slope.value < -ERRORS * slope.standard_error
@@ -44,7 +44,7 @@ def still_falling(report: Report, run: Run) -> Remark | None:
         f"(+- {number(slope.standard_error * slope.steps)}), {percent(min(brought / whole, 1.0))} of all "
         "that it fell."
     )
-    if run.told and run.total_steps is None:
+    if run.knows_horizon and run.total_steps is None:
         return Remark(
             "no horizon",
             f"{evidence} No `total_steps` was given, so no descent of the rate was planned.",

@@ -20,7 +20,7 @@ FEWEST_FRACTIONS = 30
 
 
 def mostly_noise(report: Report, run: Run) -> Remark | None:
-    """Tell that a larger batch, or averaging, would pay."""
+    """Remark that a larger batch, or averaging, would pay."""
     if not (_enough(run) and report.noise.signal_fraction < NOISY):
         return None
     batch = report.batch
@@ -37,7 +37,7 @@ def mostly_noise(report: Report, run: Run) -> Remark | None:
 
 
 def mostly_signal(report: Report, run: Run) -> Remark | None:
-    """Tell that a smaller batch would do."""
+    """Remark that a smaller batch would do."""
     if not (_enough(run) and report.noise.signal_fraction > CLEAR):
         return None
     batch = report.batch

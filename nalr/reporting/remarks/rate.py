@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from nalr.reporting.phases import RISES
+from nalr.reporting.rate import RISES
 from nalr.reporting.record import Remark, Report
 from nalr.reporting.run import Run
 from nalr.reporting.words import at_step, factor, number, percent, step
@@ -44,7 +44,7 @@ SAFE = 3.0
 
 
 def at_a_bound(report: Report, run: Run) -> Remark | None:
-    """Tell that `min_lr` or `max_lr` decided the rate, not the measurements."""
+    """Remark that `min_lr` or `max_lr` decided the rate, not the measurements."""
     lr, reason = run.columns["lr"], run.columns["reason"]
     # A policy that keeps to the bounds by itself gives its own reasons there.
     up = (lr >= (1.0 - NEAR) * run.max_lr) & np.isin(reason, UPWARDS)
@@ -67,7 +67,7 @@ def at_a_bound(report: Report, run: Run) -> Remark | None:
 
 
 def still_rising(report: Report, run: Run) -> Remark | None:
-    """Tell that the run ended before its search for a rate did."""
+    """Remark that the run ended before its search for a rate did."""
     if not report.phases:
         return None
     last = report.phases[-1]
@@ -87,7 +87,7 @@ def still_rising(report: Report, run: Run) -> Remark | None:
 
 
 def low_base(report: Report, run: Run) -> Remark | None:
-    """Tell that the search upwards took a good part of the run; a record alone knows no base rate."""
+    """Remark that the search upwards took a good part of the run; a record alone knows no base rate."""
     lr, step_of = run.columns["lr"], run.columns["step"]
     searching = np.flatnonzero(np.isin(run.columns["reason"], ("ramp", "grow")) & np.isfinite(lr))
     if math.isnan(run.base_lr) or searching.size < FEWEST or still_rising(report, run):
@@ -107,7 +107,7 @@ def low_base(report: Report, run: Run) -> Remark | None:
 
 
 def kicks(report: Report, run: Run) -> Remark | None:
-    """Tell what became of the trials of larger rates."""
+    """Remark on what became of the trials of larger rates."""
     kept, back = report.reasons.get("kick kept", 0), report.reasons.get("kick rolled back", 0)
     if not kept + back:
         return None

@@ -60,7 +60,7 @@ class Coverage:
             if parameter.requires_grad and parameter not in self
         }
 
-    def withdraw_unheard(self) -> None:
+    def withdraw_uncalled(self) -> None:
         """Give up parameters that have a gradient although their layers were never called."""
         for parameter in self.parameters():
             if parameter.grad is not None and id(parameter) not in self.called:

@@ -28,7 +28,7 @@ def _refusal(module: nn.Module) -> str | None:
 
 
 def _suspicion(inputs: Tensor) -> str | None:
-    """Tell 0, 1, …, T − 1 from samples: a table of positions, looked up once for the whole batch."""
+    """Recognise 0, 1, …, T − 1: positions, looked up once for the whole batch rather than by sample."""
     if inputs.dim() == 1 and len(inputs) > 1 and inputs.equal(torch.arange(len(inputs)).to(inputs)):
         return "looks up 0, 1, 2, … once for all samples"
     return None

@@ -1,4 +1,4 @@
-"""How often the graph of a forward pass meets each parameter, whoever put it there."""
+"""How often the graph of a forward pass uses each parameter, in layers or outside them."""
 
 from __future__ import annotations
 

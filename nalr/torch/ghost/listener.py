@@ -18,10 +18,10 @@ from nalr.torch.ghost.tap import Tap, attach, keep
 
 
 class _Hook:
-    """A hook that stays behind when its model is copied or saved: a copy has no listener."""
+    """A hook that is not copied or saved with its model, and not traced when the model is compiled."""
 
     def __init__(self, function: Callable[..., None]) -> None:
-        self.function = function
+        self.function = torch.compiler.disable(function)  # type: ignore[no-untyped-call]
 
     def __call__(self, *args: Any) -> None:
         self.function(*args)

@@ -1,4 +1,4 @@
-"""The public door: hooks on a model's layers, |gᵢ|² out."""
+"""The public class: hooks on a model's layers, |gᵢ|² of every sample as a result."""
 
 from __future__ import annotations
 
@@ -29,32 +29,17 @@ class SampleSums(NamedTuple):
 class SampleNorms:
     """Squared gradient norms of every sample, from one ordinary backward pass.
 
-    A layer's input aₜ and the gradient bₜ of its output, at the places t of a sample (words, pixels),
-    already hold that sample's gradient Gᵢ = Σₜ bₜaₜᵀ. Its squared norm is ΣₜΣₛ⟨aₜ,aₛ⟩⟨bₜ,bₛ⟩, or |a|²|b|²
-    with a single place: no gradient of a single sample is formed where this is cheaper, and only a few at a
-    time elsewhere.
+    A layer's inputs and the gradients of its outputs hold the gradient of every sample. Its norm is computed
+    from them by the cheaper of two formulas; docs/torch.md has these, and the layers that are covered.
 
     Parameters
     ----------
     model : torch.nn.Module
-        The model whose own call is the forward pass; the number B of samples is the length of the first
-        tensor it is given. Axis 0 is the sample axis of every layer.
+        A call of it is one forward pass; the number B of samples is the length of the first tensor that it is
+        given. Axis 0 is the sample axis of every layer.
     reduction : {"mean", "sum"}
-        How the loss of a batch is made of the losses of its samples. Of a mean, gᵢ is B times the sample's
-        share of the gradient, with the B of its own pass. Losses that are divided by the number of backwards,
-        to accumulate a mean, divide the norms by its square.
-
-    Attributes
-    ----------
-    covered, uncovered : tuple of str
-        Names of the trainable parameters whose norms are known, and of those whose are not. A layer that
-        turns out to see something other than the B samples moves its parameters to `uncovered` as it is
-        called.
-    reasons : dict of str to str
-        Why, for every name in `uncovered`.
-    mixing : tuple of str
-        Layers that now mix the samples of a batch, as BatchNorm does while training. The gradients of layers
-        below one are shares of the batch's gradient: they add up to it, but depend on the other samples.
+        How the loss of a batch is made from the losses of its samples. For a mean, gᵢ is B times the sample's
+        share of the gradient, with the B of its own pass.
 
     Raises
     ------
@@ -63,27 +48,11 @@ class SampleNorms:
 
     Notes
     -----
-    Covered are Linear, Conv1d to 3d and their transposes, Embedding, LayerNorm, RMSNorm, GroupNorm and
-    InstanceNorm, in all their options but sparse or frequency-scaled embeddings and tracked running
-    statistics. Parameters that are shared, tied or used repeatedly are exact. Not seen: a parameter that the
-    *loss* reads directly (weight decay written as a term), and one that a later pass reads past its layer
-    where the first did not: the graph of the first pass is searched for such uses.
+    Cost: for Linear with T places, O(B·min(T²(d + p), T·d·p)) operations, the latter being one more weight
+    gradient; memory for the inputs that autograd keeps anyway, and blocks of 16 MiB.
 
-    Cost: for Linear with T places, O(B·min(T²(d + p), T·d·p)) flops, the latter being one more weight
-    gradient; memory for the inputs that autograd keeps anyway, and blocks of 16 MiB. What is kept lives in
-    the graph and goes with it, so a forward pass without a backward leaves nothing. Nothing waits for the
-    device, but once in the first pass for each embedding that is given one index a sample.
-
-    Activation checkpointing, autocast and in-place operations on outputs change nothing. Nor does
-    `torch.compile` of the model, but the graph breaks at every layer.
-
-    Every backward counts, also `torch.autograd.grad` and one by a probe: call `clear` after those that should
-    not. Two backwards through the same forward pass are refused, because their sum has cross terms. Under
-    GradScaler the norms are those of the scaled gradients.
-
-    Sources: Goodfellow (2015, arXiv:1510.01799) for the product; Li et al. (2022, arXiv:2110.05679) for the
-    Gram form; Bu et al. (2022, arXiv:2205.10683) for choosing between the two; Gray et al. (2024,
-    arXiv:2411.00999) for normalisation layers and for the use of the norms as a gradient noise scale.
+    Every backward counts, also `torch.autograd.grad`: call `clear` after those that should not. Two backwards
+    through one forward pass are refused, because the norm of their sum has cross terms.
 
     Examples
     --------
@@ -121,7 +90,10 @@ class SampleNorms:
 
     @property
     def uncovered(self) -> tuple[str, ...]:
-        """Names of the trainable parameters whose per-sample norms are not known."""
+        """Names of the trainable parameters whose per-sample norms are not known.
+
+        A layer that turns out to see something other than the B samples moves its parameters here.
+        """
         return tuple(self.reasons)
 
     @property
@@ -131,7 +103,11 @@ class SampleNorms:
 
     @property
     def mixing(self) -> tuple[str, ...]:
-        """Names of layers that mix the samples of a batch in their present mode."""
+        """Names of layers that now mix the samples of a batch, as BatchNorm does while training.
+
+        Gradients of layers below one are shares of the batch's gradient: they add up to it, but depend on the
+        other samples.
+        """
         return tuple(name for name, module in self.model.named_modules() if mixes_samples(module))
 
     def covered_parameters(self) -> list[nn.Parameter]:
@@ -144,13 +120,13 @@ class SampleNorms:
         Raises
         ------
         RuntimeError
-            If a backward pass ran whose samples cannot be told apart. The next step starts afresh.
+            If a backward pass ran whose samples cannot be separated. The next step starts anew.
         """
         passes, fault = self._listener.passes, self._listener.fault
         self.clear()
         if fault is not None:
             raise RuntimeError(fault)
-        self._coverage.withdraw_unheard()
+        self._coverage.withdraw_uncalled()
         norms = [total for each in passes if (total := self._total(each)) is not None]
         return SampleSums(torch.cat(norms)) if norms else None
 

@@ -1,4 +1,4 @@
-"""How one call of a layer is heard: its input is kept, its output's gradient awaited."""
+"""One call of a layer: its input is kept until the gradient of its output comes."""
 
 from __future__ import annotations
 

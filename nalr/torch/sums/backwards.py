@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from nalr.torch.sums.coordinates import Window
-from nalr.torch.sums.path import sampled_norm, sampled_total
+from nalr.torch.sums.views import sampled_norm, sampled_total
 
 Norm = float | Tensor
 
@@ -25,10 +25,10 @@ class BackwardSums(NamedTuple):
     squares : float
         Σ |cᵢ|² of their own gradients cᵢ; only known for two or more.
     squared_norm : float
-        |Σ cᵢ|² of what they left in `.grad`: before any clipping or unscaling; nan where nobody watched,
-        because none came in the step before.
+        |Σ cᵢ|² of what they left in `.grad`, before any clipping or unscaling; nan where it was not measured,
+        because there was neither in the step before.
     total : float
-        Sum of the values of Σ cᵢ, which tells what a reduction over ranks made of it; nan with one rank.
+        Sum of the values of Σ cᵢ: it shows what a reduction over ranks made of it; nan with one rank.
     """
 
     backwards: int
@@ -38,32 +38,43 @@ class BackwardSums(NamedTuple):
 
 
 class _Seen:
-    """One parameter's part."""
+    """What is known of the gradient of one parameter since the last step."""
 
-    __slots__ = ("coming", "count", "first", "left", "squares", "total", "total_coming", "version")
+    __slots__ = (
+        "coming",
+        "count",
+        "first",
+        "left",
+        "parameter",
+        "squares",
+        "total",
+        "total_coming",
+        "version",
+        "window",
+    )
 
-    def __init__(self) -> None:
-        self.count = 0  # backwards since the last step
+    def __init__(self, parameter: Tensor, window: Window) -> None:
+        self.parameter, self.window = parameter, window
+        self.version = 0  # of the memory of grad after the latest backward
+        self.first: Tensor | None = None  # the first value of grad then
+        self.clear()
+
+    def clear(self) -> None:
+        self.count = 0  # backwards
         self.squares: Norm = 0.0  # Σ |cᵢ|², from the second on
         self.coming: Norm = 0.0  # the same with the gradient that is about to be added
         self.left: Norm = 0.0  # |grad|² after the latest
         self.total: Norm = 0.0  # sum of the values of all contributions; among ranks only
         self.total_coming: Norm = 0.0
-        self.version = 0  # of the memory of grad then
-        self.first: Tensor | None = None  # the first value of grad then
-
-    def clear(self) -> None:
-        self.count = 0
-        self.squares = self.coming = self.left = self.total = self.total_coming = 0.0
 
 
 class Backwards:
     """Hooks on parameters that watch gradients come in; they change nothing and keep no gradient.
 
-    The first backward's gradient is looked at when the second comes, where it still lies in `.grad`. What
-    backwards leave is only looked at once a gradient was changed before its step, as clipping and unscaling
-    do; the smallest parameter is witness to that. So a step of one backward pays for two calls a parameter,
-    and hardly for a read.
+    The first backward's gradient is read when the second comes, where it still lies in `.grad`. What
+    backwards leave is only read once a gradient was changed before its step, as clipping and unscaling do;
+    the first value of the smallest parameter shows that. So a step of one backward costs two calls a
+    parameter, and hardly a read.
 
     Parameters
     ----------
@@ -73,7 +84,7 @@ class Backwards:
         Sum by operations of torch; by default off the CPU.
     reduced : bool
         Whether the gradients of several ranks are averaged in place when a backward ends. Then what lies in
-        `.grad` is not this rank's own, and each contribution is looked at as it comes.
+        `.grad` is not this rank's own, and each contribution is read as it comes.
     """
 
     def __init__(
@@ -85,115 +96,117 @@ class Backwards:
     ) -> None:
         self._on_device, self._reduced = on_device, reduced
         self.awake = True  # asleep, hooks return at once
-        self.watching = True  # whether what backwards leave is measured, to tell clipping from none
-        self._parameters = list(parameters)
-        trained = (p for p in parameters if p.requires_grad)
-        self._witness = min(trained, key=lambda p: p.numel(), default=None)
-        self._seen = {id(p): _Seen() for p in parameters}
-        self._windows = {id(p): w for p, w in zip(parameters, windows, strict=True)}
-        self._handles = []
-        for parameter in parameters:
-            if parameter.requires_grad:
-                self._handles.append(self._watch_contribution(parameter))
-                self._handles.append(_hook_after(parameter, self._after))
+        self.watching = True  # whether what backwards leave is measured: it shows clipping
+        self._seen = [_Seen(p, w) for p, w in zip(parameters, windows, strict=True)]
+        trained = [seen for seen in self._seen if seen.parameter.requires_grad]
+        self._smallest = min(trained, key=lambda seen: seen.parameter.numel(), default=None)
+        self._handles = [handle for seen in trained for handle in self._hooks(seen)]
 
     def of(self, parameters: Sequence[Tensor], windows: Sequence[Window]) -> Backwards:
         """Take the hooks away and return those of other parameters."""
         self.close()
         return Backwards(parameters, windows, self._on_device, self._reduced)
 
-    def _watch_contribution(self, parameter: Tensor) -> Any:
-        def before(contribution: Tensor) -> None:
-            self._before(parameter, contribution)
+    def _hooks(self, seen: _Seen) -> tuple[Any, Any]:
+        parameter: Any = seen.parameter
+        return (
+            parameter.register_hook(lambda contribution: self._before(seen, contribution)),
+            parameter.register_post_accumulate_grad_hook(lambda parameter: self._after(seen)),
+        )
 
-        return parameter.register_hook(before)  # type: ignore[no-untyped-call]
+    def _norm(self, values: Tensor, seen: _Seen) -> Norm:
+        on_host = seen.parameter.device.type == "cpu" if self._on_device is None else not self._on_device
+        return sampled_norm(values, seen.parameter, seen.window, on_host)
 
-    def _norm(self, values: Tensor, parameter: Tensor) -> Norm:
-        by_kernel = parameter.device.type == "cpu" if self._on_device is None else not self._on_device
-        return sampled_norm(values, parameter, self._windows[id(parameter)], by_kernel)
+    def _before(self, seen: _Seen, contribution: Tensor) -> None:
+        """Look at a gradient that is about to be added to the parameter's.
 
-    def _before(self, parameter: Tensor, contribution: Tensor) -> None:
-        """Look at a gradient that is about to be added to `parameter.grad`.
-
-        It may not be: `autograd.grad` comes by here too. So it counts from `_after` on.
+        It may not be: `autograd.grad` runs this hook too. So it counts from `_after` on.
         """
-        seen = self._seen[id(parameter)]
         if (seen.count or self._reduced) and self.awake and not contribution.is_sparse:
             with torch.no_grad():
-                self._add(seen, parameter, contribution)
+                self._add(seen, contribution)
 
-    def _add(self, seen: _Seen, parameter: Tensor, contribution: Tensor) -> None:
-        gradient = parameter.grad
-        if seen.count and self._was_dropped(seen, parameter):
+    def _add(self, seen: _Seen, contribution: Tensor) -> None:
+        if seen.count and self._was_dropped(seen):
             self.clear()
         if self._reduced:
-            seen.coming = seen.squares + self._norm(contribution, parameter)
-            seen.total_coming = seen.total + sampled_total(
-                contribution, parameter, self._windows[id(parameter)]
-            )
+            seen.coming = seen.squares + self._norm(contribution, seen)
+            seen.total_coming = seen.total + sampled_total(contribution, seen.parameter, seen.window)
         elif seen.count:
+            gradient = seen.parameter.grad
             assert gradient is not None
-            before = self._norm(gradient, parameter) if seen.count == 1 else seen.squares
-            seen.coming = before + self._norm(contribution, parameter)
+            before = self._norm(gradient, seen) if seen.count == 1 else seen.squares
+            seen.coming = before + self._norm(contribution, seen)
 
-    def _was_dropped(self, seen: _Seen, parameter: Tensor) -> bool:
+    def _was_dropped(self, seen: _Seen) -> bool:
         """Whether what the latest backward left was thrown away or changed, as when a scaler skips a step.
 
-        Nobody but ranks changes gradients between the backwards of one step; zeroing, unscaling and clipping
-        come after.
+        Only ranks change gradients between the backwards of one step; zeroing, unscaling and clipping come
+        after.
         """
-        gradient = parameter.grad
+        gradient = seen.parameter.grad
         if gradient is None:
             return True
         if gradient._version == seen.version:
             return False
-        return not self._reduced or float(self._norm(gradient, parameter)) == 0.0
+        return not self._reduced or float(self._norm(gradient, seen)) == 0.0
 
-    def _after(self, parameter: Tensor) -> None:
-        gradient = parameter.grad
+    def _after(self, seen: _Seen) -> None:
+        gradient = seen.parameter.grad
         if self.awake and gradient is not None and not gradient.is_sparse:
-            seen = self._seen[id(parameter)]
             seen.count += 1
             seen.squares, seen.total = seen.coming, seen.total_coming
             seen.version = gradient._version
-            if parameter is self._witness:
+            if seen is self._smallest:
                 seen.first = _first(gradient)
             if self.watching:
                 with torch.no_grad():
-                    seen.left = self._norm(gradient, parameter)
+                    seen.left = self._norm(gradient, seen)
 
-    def sums(self) -> BackwardSums:
-        """Return the sums of the backwards since the last `clear`."""
-        parts = [(p, self._seen[id(p)]) for p in self._parameters if self._seen[id(p)].count]
-        count = max((seen.count for _, seen in parts), default=0)
+    @property
+    def count(self) -> int:
+        """How many backwards there were since the last step."""
+        return max((seen.count for seen in self._seen), default=0)
+
+    def take(self) -> BackwardSums:
+        """Return the sums of the backwards since the last step, and begin a new one."""
+        sums = self._sums()
+        self.clear()
+        return sums
+
+    def _sums(self) -> BackwardSums:
+        parts = [seen for seen in self._seen if seen.count]
+        count = self.count
         watched, changed = self.watching, self._changed()
         self.watching = changed or self._reduced
-        left = _total([seen.left for _, seen in parts]) if watched else math.nan
+        left = _total([seen.left for seen in parts]) if watched else math.nan
         if count < 2 and not self._reduced:
             return BackwardSums(count, left, left)
         if not watched and not changed:
-            for parameter, seen in parts:
-                seen.left = self._norm(parameter.grad, parameter) if parameter.grad is not None else 0.0
+            for seen in parts:
+                gradient = seen.parameter.grad
+                seen.left = self._norm(gradient, seen) if gradient is not None else 0.0
         known = 0 if self._reduced else 1
-        squares = _total([seen.squares if seen.count > known else seen.left for _, seen in parts])
-        total = _total([seen.total for _, seen in parts]) if self._reduced else math.nan
+        squares = _total([seen.squares if seen.count > known else seen.left for seen in parts])
+        total = _total([seen.total for seen in parts]) if self._reduced else math.nan
         return BackwardSums(count, squares, left, total)
 
     def _changed(self) -> bool:
-        """Whether gradients are no longer what the latest backward left, or nothing tells.
+        """Whether gradients are no longer what the latest backward left, or that is not known.
 
-        Versions do not: unscaling leaves them as they were.
+        Version counters do not show it: unscaling leaves them as they were.
         """
-        witness = self._witness
-        if witness is None or witness.grad is None or not self._seen[id(witness)].count:
+        seen = self._smallest
+        if seen is None or seen.parameter.grad is None or not seen.count:
             return True
-        before = self._seen[id(witness)].first
-        assert before is not None
-        return float(before) == 0.0 or float(_first(witness.grad)) != float(before)
+        assert seen.first is not None
+        before = float(seen.first)
+        return before == 0.0 or float(_first(seen.parameter.grad)) != before
 
     def clear(self) -> None:
         """Begin a new step."""
-        for seen in self._seen.values():
+        for seen in self._seen:
             seen.clear()
 
     def close(self) -> None:
@@ -206,10 +219,6 @@ class Backwards:
 def _first(gradient: Tensor) -> Tensor:
     """Return a copy of the first value, where it is."""
     return gradient.detach()[(0,) * gradient.dim()].clone()
-
-
-def _hook_after(parameter: Tensor, hook: Callable[[Tensor], None]) -> Any:
-    return parameter.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
 
 
 def _total(norms: Sequence[Norm]) -> float:

@@ -15,7 +15,7 @@ RUN = 256
 WHOLE = 1 << 15
 """Parameters up to which all are read. Beyond, a sample does: a small transformer of 81 504 ended within 1 %
 of the same loss with a quarter of them, and within 2 % with a twelfth. The signal is weaker by the root of
-the share; of 10³ parameters a sixteenth told too little."""
+the share; a sixteenth of 10³ parameters was too little."""
 
 MOST = 64
 """At least one block of so many is read of any model: the pass is then some tenths of a percent of a step."""

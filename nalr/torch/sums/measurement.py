@@ -1,9 +1,8 @@
-"""From the gradients of one optimizer step to the sums that the policy sees."""
+"""From the gradients of one optimizer step to the sums that the policy takes."""
 
 from __future__ import annotations
 
 import math
-import operator
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,21 +12,22 @@ from torch import Tensor
 from nalr._checks import NoiseWarning
 from nalr.moments.record import Moments
 from nalr.torch.sums.backwards import Backwards, BackwardSums
-from nalr.torch.sums.path import PathSums, TensorPath, sampled_total
+from nalr.torch.sums.path import PathSums, TensorPath
 from nalr.torch.sums.ranks import Ranks, SampleTotals, StepSums
+from nalr.torch.sums.views import sampled_total
 
 if TYPE_CHECKING:
     from nalr.torch.sums.samples import SampleSource
 
 EQUAL = 1e-5
-"""Relative difference of norms below which nobody changed the gradient: a few float32 roundings."""
+"""Relative difference of norms below which the gradient was not changed: a few float32 roundings."""
 
 LOSS_SCALE = 1024.0
 """A gradient that became shorter by more than this was unscaled rather than clipped."""
 
 
 class Units(NamedTuple):
-    """What brings gradients to the units of the loss, before clipping.
+    """Factors that bring gradients to the units of the loss, before clipping.
 
     Attributes
     ----------
@@ -100,7 +100,6 @@ class Measurement:
             moments = moments._replace(nonfinite=1)
         elif sums.backwards is not None:
             moments = self._with_rows(moments, sums, units)
-        self.clear()
         return moments, sums.loss
 
     def mean(self, loss: float) -> float:
@@ -109,9 +108,10 @@ class Measurement:
 
     def _sums(self, forgetting: float, loss: float | None) -> StepSums:
         """Return this process's own sums."""
-        seen = self.backwards.sums() if self.backwards is not None else None
-        asked = self.samples is not None and seen is not None
-        samples = self.samples.collect(seen.backwards) if asked else None  # type: ignore[union-attr]
+        seen = self.backwards.take() if self.backwards is not None else None
+        samples = None
+        if self.samples is not None and seen is not None:
+            samples = self.samples.collect(seen.backwards)
         total = math.nan if self.ranks is None else self._total()
         return StepSums(self.path.advance(forgetting), total, seen, samples, loss)
 
@@ -120,11 +120,6 @@ class Measurement:
         pairs = zip(self.path.parameters, self.path.windows, strict=True)
         totals = [sampled_total(p.grad, p, window) for p, window in pairs if p.grad is not None]
         return float(torch.stack([t.to(totals[0].device) for t in totals]).sum()) if totals else 0.0
-
-    def knows(self, parameters: list[Tensor]) -> bool:
-        """Whether these are the parameters of before."""
-        known = self.path.parameters
-        return len(known) == len(parameters) and all(map(operator.is_, known, parameters))
 
     def follow(self, parameters: list[Tensor]) -> None:
         """Begin a new path, and new hooks, for these parameters."""
@@ -192,7 +187,7 @@ class Measurement:
         f, weight = units.step, float(self.microbatch_size)
         moments = Moments(1, weight, self.path.dimension, f * f * sums.squared_norm, 0.0)
         if not math.isfinite(sums.step_squared_norm + sums.displacement_squared_norm):
-            self.restart()  # it would not be finite again, whoever puts the parameters right
+            self.restart()  # sums would stay nan, also after the parameters are put right
         if self._known:
             moments = moments._replace(
                 step_product=f * sums.step_product,

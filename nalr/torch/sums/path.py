@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -11,11 +10,9 @@ import torch
 from torch import Tensor
 
 from nalr import kernels
+from nalr.moments.path import DECAY
 from nalr.torch.sums.coordinates import Window, windows
-from nalr.torch.sums.memory import Array, as_numpy, flat
-
-DECAY = 0.95
-"""Memory of the running mean of the parameters, as in `nalr.moments.path.Path`."""
+from nalr.torch.sums.views import Array, as_numpy, flat, gradient_arrays, wide, window_of
 
 
 class PathSums(NamedTuple):
@@ -66,13 +63,10 @@ class TensorPath:
         self.parameters = list(parameters)
         self._coordinates = coordinates
         self.windows = windows([p.numel() for p in self.parameters], coordinates)
+        self.dimension = sum(window.size for window in self.windows)
+        """D, the number of values of all parameters."""
         self._on_device = on_device
         self.reset()
-
-    @property
-    def dimension(self) -> int:
-        """D, the number of parameters."""
-        return sum(window.size for window in self.windows)
 
     def of(self, parameters: Sequence[Tensor]) -> TensorPath:
         """Return a path of other parameters with the same settings."""
@@ -81,9 +75,12 @@ class TensorPath:
     @torch.no_grad()
     def reset(self) -> None:
         """Start anew from the present parameters."""
-        self._tracks = [
-            _new_track(p, w, self._by_kernel(p)) for p, w in zip(self.parameters, self.windows, strict=True)
+        self._tracks: list[_Track] = [
+            (_HostTrack if self._by_kernel(parameter) else _DeviceTrack)(parameter, window)
+            for parameter, window in zip(self.parameters, self.windows, strict=True)
         ]
+        self._on_host = [track for track in self._tracks if isinstance(track, _HostTrack)]
+        self._elsewhere = [track for track in self._tracks if isinstance(track, _DeviceTrack)]
 
     def _by_kernel(self, parameter: Tensor) -> bool:
         return parameter.device.type == "cpu" if self._on_device is None else not self._on_device
@@ -96,14 +93,14 @@ class TensorPath:
         """
         keep = 1.0 - forgetting
         totals = [0.0] * 6
-        waiting: list[Tensor] = []
-        for track in self._tracks:
-            sums = track.advance(keep)
-            if isinstance(sums, Tensor):
-                waiting.append(sums)
-            else:
+        if self._on_host:
+            gradients = gradient_arrays([track.parameter for track in self._on_host])
+            pairs = zip(self._on_host, gradients, strict=True)
+            found = kernels.sample.advance_samples([track.arguments(g, keep) for track, g in pairs])
+            for track, sums in zip(self._on_host, found, strict=True):
                 totals = [t + track.weight * s for t, s in zip(totals, sums, strict=True)]
-        if waiting:
+        if self._elsewhere:
+            waiting = [track.advance(keep) for track in self._elsewhere]
             device = waiting[0].device
             joined = torch.stack([sums.to(device) for sums in waiting]).sum(0)
             totals = [t + s for t, s in zip(totals, joined.tolist(), strict=True)]
@@ -134,61 +131,51 @@ class TensorPath:
 
 
 class _Track:
-    """The window of one parameter: rows of displacement, its mean, last values, last gradient."""
+    """The window of one parameter."""
 
     def __init__(self, parameter: Tensor, window: Window) -> None:
         kind = torch.float64 if parameter.dtype is torch.float64 else torch.float32
         self.parameter, self.window, self.weight = parameter, window, window.weight
         self.values = torch.zeros(4, window.taken, dtype=kind, device=parameter.device)
-        self._none: Tensor | None = None
-
-    def _gradient(self) -> Tensor:
-        gradient = self.parameter.grad
-        if gradient is not None:
-            return flat(gradient.detach(), self.parameter)
-        if self._none is None:
-            self._none = torch.zeros(self.window.size, dtype=torch.float32, device=self.parameter.device)
-        return self._none
-
-    def _place(self) -> Tensor:
-        return flat(self.parameter.detach(), self.parameter)
-
-    def advance(self, keep: float) -> Any:
-        raise NotImplementedError
+        """Displacement from the start, its running mean, parameters before, gradient before."""
+        self.values[2] = window_of(flat(parameter.detach(), parameter), window).to(kind)
 
 
-class _KernelTrack(_Track):
-    """By a compiled loop over the tensors' own memory."""
+class _HostTrack(_Track):
+    """Advanced by a compiled loop over the tensors' own memory."""
 
     def __init__(self, parameter: Tensor, window: Window) -> None:
         super().__init__(parameter, window)
         self._rows = tuple(self.values.numpy())
-        self._seen = -1  # address of the parameter's memory when …
-        self._here = np.empty(0)  # … this view of it was made
+        self._address = -1  # of the parameter's memory when …
+        self._place = np.empty(0)  # … this view of it was made: a view costs microseconds
+        self._zeros: Array | None = None
 
-    def advance(self, keep: float) -> tuple[float, ...]:
-        place, gradient = self._view(), as_numpy(self._gradient())
-        window = self.window
-        sums: tuple[float, ...] = kernels.sample.advance_sample(
-            *self._rows, place, gradient, window.stride, window.block, keep, DECAY
-        )
-        return sums
-
-    def _view(self) -> Array:
-        """Return the parameter's own memory; a view costs microseconds, and the memory rarely moves."""
-        address = self.parameter.data_ptr()
-        if address != self._seen:
-            self._seen, self._here = address, as_numpy(self._place())
-        return self._here
+    def arguments(self, gradient: Array | None, keep: float) -> tuple[Any, ...]:
+        """Return what the kernel takes."""
+        parameter, window = self.parameter, self.window
+        if parameter.data_ptr() != self._address:
+            self._address = parameter.data_ptr()
+            self._place = as_numpy(flat(parameter.detach(), parameter))
+        if gradient is None:
+            if self._zeros is None:
+                self._zeros = np.zeros(window.size, np.float32)
+            gradient = self._zeros
+        return (*self._rows, self._place, gradient, window.stride, window.block, keep, DECAY)
 
 
 class _DeviceTrack(_Track):
-    """By operations of torch, where the tensors are."""
+    """Advanced by operations of torch, where the tensors are."""
 
     def advance(self, keep: float) -> Tensor:
         displacement, mean, previous, last = self.values
-        place = window_of(self._place(), self.window).to(self.values.dtype)
-        gradient = window_of(self._gradient(), self.window).to(self.values.dtype)
+        parameter = self.parameter
+        place = window_of(flat(parameter.detach(), parameter), self.window).to(self.values.dtype)
+        if parameter.grad is None:
+            gradient = torch.zeros_like(place)
+        else:
+            line = flat(parameter.grad.detach(), parameter)
+            gradient = window_of(line, self.window).to(self.values.dtype)
         step = previous - place
         displacement.mul_(keep).add_(step)
         mean.mul_(keep * DECAY).add_(displacement, alpha=1.0 - DECAY)
@@ -204,38 +191,3 @@ class _DeviceTrack(_Track):
         previous.copy_(place)
         last.copy_(gradient)
         return self.weight * sums
-
-
-def _new_track(parameter: Tensor, window: Window, by_kernel: bool) -> _Track:
-    track = (_KernelTrack if by_kernel else _DeviceTrack)(parameter, window)
-    track.values[2] = window_of(track._place(), window).to(track.values.dtype)
-    return track
-
-
-def window_of(values: Tensor, window: Window) -> Tensor:
-    """Return the window's values of a flat tensor, (taken,)."""
-    if window.whole:
-        return values
-    count = window.taken // window.block
-    return values[: count * window.stride].view(count, window.stride)[:, : window.block].reshape(-1)
-
-
-def sampled_norm(values: Tensor, like: Tensor, window: Window, by_kernel: bool) -> float | Tensor:
-    """Return |values|² of a tensor that lies like `like`, estimated from its window."""
-    line = flat(values.detach(), like)
-    if by_kernel:
-        norm: float = kernels.sample.sample_norm(as_numpy(line), window.stride, window.block, window.taken)
-        return window.weight * norm if not math.isnan(norm) else math.nan
-    part = window_of(line, window).to(torch.float64 if line.dtype is torch.float64 else torch.float32)
-    return window.weight * torch.sum(part * part, dtype=wide(part))
-
-
-def sampled_total(values: Tensor, like: Tensor, window: Window) -> Tensor:
-    """Return the sum of the values of a tensor that lies like `like`, estimated from its window."""
-    part = window_of(flat(values.detach(), like), window)
-    return window.weight * torch.sum(part, dtype=wide(part))
-
-
-def wide(values: Tensor) -> torch.dtype:
-    """Return the type to sum in: float64 wherever the device has it."""
-    return torch.float32 if values.device.type == "mps" else torch.float64

@@ -1,4 +1,4 @@
-"""The norms of samples as a source of noise: used where they cover a model, and left where they do not."""
+"""The norms of samples as a source of noise, while they cover the model."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class SampleSource:
     Parameters
     ----------
     model : Module
-        Whose layers tell the norms.
+        The norms are those of its layers.
     optional : bool
-        Whether another source will do: then this one ends, without a word, when a parameter turns out not to
-        be covered or samples to be mixed. Else such parameters are named in a `NoiseWarning`.
+        Whether another source will do: then this one ends without a warning when a parameter turns out not
+        to be covered, or samples to be mixed. Else such parameters are named in a `NoiseWarning`.
     """
 
     def __init__(self, model: Module, optional: bool) -> None:
@@ -37,7 +37,7 @@ class SampleSource:
         self._review()
 
     def collect(self, backwards: int) -> SampleTotals | None:
-        """Return what this many backwards gave, and forget it; None if they gave nothing."""
+        """Return the sums of this many backwards, and forget them; None without samples."""
         if not self.active:
             return None
         try:

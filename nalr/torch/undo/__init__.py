@@ -1,1 +1,1 @@
-"""Taking steps back: snapshots, rollback, a first step that was too long."""
+"""Undoing steps: snapshots, rollback, a first step that was too long."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from nalr.moments.record import Moments
-from nalr.torch.sums.path import wide
+from nalr.torch.sums.views import wide
 
 ALONG = 1.0 - 1e-4
 """Cosine of step and gradient above which they are one direction: float32 roundings."""
@@ -19,51 +20,44 @@ ALONG = 1.0 - 1e-4
 class FirstStep:
     """Keeps the parameters before the first step, until it has been made and its loss has come.
 
-    What an optimizer makes of a gradient shows in its first step: Adam's moves every parameter by the rate. A
-    step of any optimizer at rate η that is shortened by a factor is its step at that factor times η, weight
-    decay included: the updates of all of them are linear in the rate. So the guard of the first step, which
-    needs the loss, can be made good after it. Memory: a copy of the parameters, for that one step.
+    How long a step an optimizer makes of a gradient shows in its first step: Adam's moves every parameter by
+    the rate. The update of any optimizer is linear in the rate, weight decay included, so a step at rate η
+    that is shortened by a factor is the step at that factor times η. So the first step can be limited after
+    it was made, when its loss is known. Memory: a copy of the parameters, for that one step.
+
+    Parameters
+    ----------
+    parameters : sequence of Tensor
+        Those of the optimizer, before the step.
+    moments : Moments
+        The sums of the step.
+    loss : float or None
+        The loss that the step is to lower; None if it comes later.
+
+    Attributes
+    ----------
+    promise : float
+        ⟨g, s⟩ of the step s = x_before − x_now, once it has been measured.
     """
 
-    def __init__(self) -> None:
-        self._parameters: Sequence[Tensor] = ()
-        self._before: list[Tensor] | None = None
-        self._moments: Moments | None = None
-        self.loss = 0.0
-        self.promise = 0.0  # ⟨g, s⟩ of the step
-
-    @property
-    def made(self) -> bool:
-        """Whether there is a first step to judge."""
-        return self._before is not None
+    def __init__(self, parameters: Sequence[Tensor], moments: Moments, loss: float | None) -> None:
+        self.moments, self.loss = moments, loss
+        self.promise = 0.0
+        self._parameters = parameters
+        self._before = [p.detach().clone() for p in parameters]
 
     @property
     def waiting(self) -> bool:
-        """Whether the first step has been made, and its loss not come."""
-        return self._moments is not None
-
-    @property
-    def moments(self) -> Moments:
-        """The sums of the first step."""
-        assert self._moments is not None
-        return self._moments
-
-    def keep(self, parameters: Sequence[Tensor], loss: float) -> None:
-        """Keep the parameters before the first step, and the loss that it is to lower; 0 if not known yet."""
-        self._parameters, self.loss = parameters, loss
-        self._before = [p.detach().clone() for p in parameters]
-
-    def wait(self, moments: Moments) -> None:
-        """Keep the sums of the first step until its loss comes."""
-        self._moments = moments
+        """Whether the loss has not come."""
+        return self.loss is None
 
     @torch.no_grad()
-    def note(self, factor: float, carried: float) -> None:
-        """Work out what the step just made promised: by gradients times `factor`, for `carried` such steps.
+    def measure(self, factor: float, accumulation: float) -> None:
+        """Work out the promise of the step just made, from gradients times `factor`.
 
-        A step along the gradient is plain SGD's, guarded before it is made: it promises nothing here.
+        A step along the gradient is plain SGD's, limited before it is made: it promises nothing here.
+        `accumulation` is how many times its first length such a step grows to.
         """
-        assert self._before is not None
         product = squared_step = squared_gradient = 0.0
         for parameter, before in zip(self._parameters, self._before, strict=True):
             if parameter.grad is not None:
@@ -72,30 +66,35 @@ class FirstStep:
                 squared_step += float(torch.sum(step * step, dtype=wide(step)))
                 squared_gradient += float(torch.sum(parameter.grad * parameter.grad, dtype=wide(step)))
         along = product >= ALONG * math.sqrt(squared_step * squared_gradient)
-        self.promise = 0.0 if along and carried == 1.0 else carried * factor * product
+        self.promise = 0.0 if along and accumulation == 1.0 else accumulation * factor * product
 
     @torch.no_grad()
     def shorten(self, factor: float) -> None:
-        """Take back all but `factor` of the step, and forget it."""
-        if factor < 1.0 and self._before is not None:
+        """Put the parameters back to where a step of `factor` times the length would have led."""
+        if factor < 1.0:
             for parameter, before in zip(self._parameters, self._before, strict=True):
                 parameter.copy_(torch.lerp(before, parameter, factor))
-        self._parameters = ()
-        self._before = self._moments = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what is kept; None twice for all but the moment between the first step and its loss."""
-        moments = None if self._moments is None else list(self._moments)
-        before = None if self._before is None else [b.clone() for b in self._before]
-        return {"moments": moments, "before": before, "promise": self.promise}
+        """Return the state of a step whose loss has not come."""
+        before = [b.clone() for b in self._before]
+        return {"moments": list(self.moments), "before": before, "promise": self.promise}
 
-    def load_state_dict(self, state: dict[str, Any], parameters: Sequence[Tensor]) -> None:
-        """Take the state of `state_dict` exactly, for these parameters."""
-        moments, before, self.promise = state["moments"], state["before"], state["promise"]
-        self._moments = None if moments is None else Moments(*moments)
-        self._parameters = parameters if before is not None else ()
-        self._before = (
-            None
-            if before is None
-            else [b.to(p.device, p.dtype, copy=True) for b, p in zip(before, self._parameters, strict=True)]
-        )
+    @classmethod
+    def resumed(cls, state: Mapping[str, Any], parameters: Sequence[Tensor]) -> FirstStep:
+        """Return the step that `state_dict` was called on, for these parameters."""
+        first = cls(parameters, Moments(*state["moments"]), None)
+        first.promise = state["promise"]
+        for own, saved in zip(first._before, state["before"], strict=True):
+            own.copy_(saved)
+        return first
+
+
+def accumulation(optimizer: Optimizer) -> float:
+    """Return how many times its first length a step of unchanging gradients grows to: 1/(1 − β)."""
+    gains = [
+        (1.0 - group.get("dampening", 0.0)) / (1.0 - group["momentum"])
+        for group in optimizer.param_groups
+        if 0.0 < group.get("momentum", 0.0) < 1.0
+    ]
+    return max(gains, default=1.0)

@@ -36,18 +36,21 @@ class Rollback:
     def __init__(self, snapshot: Snapshot, every: int = EVERY) -> None:
         self.snapshot, self.every = snapshot, every
         self.returns = 0
+        self.due = False
+        """Whether to return to the copy after the step about to be made."""
         self.lr = math.nan  # to go on with after the return that was asked for
         self._taken_at = -every
         self._loss = math.inf  # smoothed, at the last copy
         self._last_lr = math.nan  # that was decided without harm
         self._cuts = 0.0  # so far, by the policy's count
 
-    def after(self, decision: Decision, step: int) -> bool:
-        """Copy the run if it does well; return whether the step about to be made must be undone."""
-        if self._blew_up(decision) and self.snapshot.taken:
+    def follow(self, decision: Decision, step: int) -> None:
+        """Copy the run if it does well; note whether the step about to be made must be undone."""
+        self.due = self._blew_up(decision) and self.snapshot.taken
+        if self.due:
             self.lr = SHARE * (decision.lr if math.isnan(self._last_lr) else self._last_lr)
             self._last_lr = self.lr
-            return True
+            return
         if decision.reason not in HARMED:
             self._last_lr = decision.lr
         since = step - self._taken_at
@@ -56,10 +59,9 @@ class Rollback:
             if loss <= self._loss or since >= PATIENCE * self.every or not self.snapshot.taken:
                 self.snapshot.take()
                 self._taken_at, self._loss = step, loss
-        return False
 
     def _blew_up(self, decision: Decision) -> bool:
-        """Whether the run is to return: also where a cut so deep met the least rate, which is then told."""
+        """Whether the run is to return: also after a cut so deep that the reason is the bound of the rate."""
         before, self._cuts = self._cuts, decision.evidence.get("cuts", self._cuts)
         if decision.reason is Reason.BOUND:
             return self._cuts > before
@@ -69,6 +71,7 @@ class Rollback:
         """Return to the last copy."""
         self.snapshot.restore()
         self.returns += 1
+        self.due = False
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state, the copy included."""

@@ -91,7 +91,7 @@ def test_a_scaler_steps_the_wrapper_too(kind):
     assert len(rates[1]) == 40 and not hasattr(wrapper, "found_inf")
 
 
-def test_naive_squares_of_scaled_gradients_are_off_by_the_square_of_the_scale():
+def test_squares_of_scaled_gradients_are_off_by_the_square_of_the_scale():
     training, scaler, seen = Training(KINDS["sgd"]), scaler_of(), []
     for p in training.model.parameters():
         p.register_hook(lambda g: seen.append(float(g.square().sum())))
@@ -102,7 +102,7 @@ def test_naive_squares_of_scaled_gradients_are_off_by_the_square_of_the_scale():
 
 
 @pytest.mark.parametrize("kind", ["sgd", "fused"])
-def test_clipped_and_unscaled_gradients_are_told_apart_by_the_scaler(kind):
+def test_the_scaler_distinguishes_unscaling_from_clipping(kind):
     plain, readings, _ = train(kind, False, 4)
     _, clipped, scheduler = train(kind, True, 4, max_norm=0.3, unscale=True, give_scaler=True, steps=2)
     assert scheduler.engine.measurement.clipped
@@ -150,11 +150,11 @@ def test_a_skipped_step_changes_nothing(kind, microbatches, zero):
 
 
 def same(first, second) -> bool:
-    """Whether two states are equal, nan to nan; `expects_losses` may have been learnt."""
+    """Whether two states are equal, nan to nan; `given` may have been learnt."""
     if isinstance(first, torch.Tensor):
         return torch.equal(first.nan_to_num(7.0), second.nan_to_num(7.0))
     if isinstance(first, dict):
-        keys = set(first) - {"expects_losses"}
+        keys = set(first) - {"given"}
         return set(first) == set(second) and all(same(first[k], second[k]) for k in keys)
     if isinstance(first, (list, tuple)):
         return len(first) == len(second) and all(map(same, first, second))
@@ -168,7 +168,7 @@ def test_clipping_does_not_change_what_is_read(microbatches):
     _, clipped, scheduler = train("sgd", False, microbatches, max_norm=0.01, steps=1)
     assert scheduler.engine.measurement.clipped and scheduler.measured_before_clipping
     np.testing.assert_allclose(clipped, plain, rtol=100 * FLOAT32)
-    moments = scheduler.engine.adaptive.estimator
+    moments = scheduler.controller.estimator
     assert moments.total_variance > 1.0  # of a clipped gradient it would be below .01² · k²
 
 
@@ -216,7 +216,7 @@ def test_there_is_one_decision_a_step_and_none_in_the_middle():
     assert scheduler.reading().count == 1
 
 
-def test_a_gradient_that_grew_on_the_way_is_told_once():
+def test_a_gradient_that_grew_before_the_step_gives_one_warning():
     training = Training(KINDS["sgd"])
     scheduler = nalr.torch.NoiseAdaptiveLR(training.optimizer)
     with pytest.warns(NoiseWarning, match="which is no clipping; noise is in the units of the step"):

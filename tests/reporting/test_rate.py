@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import nalr
-from nalr.reporting.phases import MOST_PHASES, NOTABLE
+from nalr.reporting.rate import MOST_PHASES, NOTABLE
 
 
 def columns(lr, reason):
@@ -94,14 +94,14 @@ def test_small_changes_are_none(rng):
     assert course(wobble, ["hold"] * 300) == [("held", 0, 299)]
 
 
-def test_a_wild_course_is_told_coarsely_and_not_called_held(rng):
+def test_a_wild_course_is_reported_coarsely_and_not_called_held(rng):
     lr = np.exp(rng.normal(size=2000))
     phases = nalr.report(columns(lr, ["formula"] * 2000)).phases
     assert len(phases) <= MOST_PHASES
     assert "held" not in [phase.kind for phase in phases]
 
 
-def test_a_long_record_is_told_as_a_short_one():
+def test_a_long_record_is_reported_as_a_short_one():
     shape = [*geometric(0.001, 1.0, 2000), *[1.0] * 8000, *geometric(1.0, 0.001, 10_000)]
     reason = ["ramp"] * 2000 + ["hold"] * 8000 + ["anneal"] * 10_000
     phases = course(shape, reason)

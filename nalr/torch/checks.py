@@ -1,8 +1,7 @@
-"""What cannot be measured is refused at the door, with a sentence that says what to do."""
+"""Input checks: what cannot be measured is refused with a sentence that says what to do."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 from weakref import WeakSet
 
@@ -10,20 +9,20 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 WATCHED: WeakSet[Optimizer] = WeakSet()
-"""Optimizers whose rates one of us sets at present."""
+"""Optimizers whose rates a scheduler or wrapper of ours sets at present."""
 
 
 def checked_optimizer(optimizer: Any) -> Optimizer:
     """Return the optimizer whose hooks fire when a step is made.
 
-    Wrappers that keep the real one in `optimizer` (Accelerate's, Lightning's) are looked through.
+    For a wrapper that keeps the real one in `optimizer` (Accelerate's, Lightning's), that is the real one.
 
     Raises
     ------
     TypeError
         If it is none, or steps where no hook sees it.
     ValueError
-        If another of us sets its rates.
+        If another scheduler or wrapper of ours sets its rates.
     """
     seen = optimizer
     for _ in range(8):
@@ -42,20 +41,15 @@ def checked_optimizer(optimizer: Any) -> Optimizer:
         )
     if seen in WATCHED:
         raise ValueError(
-            f"`optimizer` must have no other that sets its rates, got a watched {type(seen).__name__}. "
+            f"`optimizer` must not be watched already, got a watched {type(seen).__name__}. "
             "Call `detach()` of the other first."
         )
     return seen
 
 
 def _has_hooks(optimizer: Any) -> bool:
-    """Whether it has hooks of its own, not those of another that it stands for."""
+    """Whether it has hooks of its own, not those of an optimizer that it delegates to."""
     return "_optimizer_step_pre_hooks" in getattr(optimizer, "__dict__", ())
-
-
-def listed(optimizer: Optimizer) -> list[Tensor]:
-    """Return the parameters of all groups."""
-    return [p for group in optimizer.param_groups for p in group["params"]]
 
 
 def parameters_of(optimizer: Optimizer) -> list[Tensor]:
@@ -67,7 +61,7 @@ def parameters_of(optimizer: Optimizer) -> list[Tensor]:
         For complex parameters, DTensors (FSDP2, tensor parallel), and where an optimizer runs in the
         backward.
     """
-    parameters = listed(optimizer)
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for parameter in parameters:
         if not parameter.is_floating_point():
             raise TypeError(
@@ -87,11 +81,24 @@ def parameters_of(optimizer: Optimizer) -> list[Tensor]:
     return parameters
 
 
-def check_gradients(parameters: Sequence[Tensor]) -> None:
-    """Raise a TypeError if a gradient is sparse."""
+def parameters_with_gradients(optimizer: Optimizer) -> tuple[list[Tensor], bool]:
+    """Return the parameters of all groups, and whether any has a gradient.
+
+    Raises
+    ------
+    TypeError
+        If a gradient is sparse.
+    """
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    has_gradient = False
     for parameter in parameters:
-        if parameter.grad is not None and parameter.grad.layout is not parameter.layout:
+        gradient = parameter.grad
+        if gradient is None:
+            continue
+        has_gradient = True
+        if gradient.layout is not parameter.layout:
             raise TypeError(
-                f"Gradients must be dense, got {parameter.grad.layout} for a parameter of shape "
+                f"Gradients must be dense, got {gradient.layout} for a parameter of shape "
                 f"{tuple(parameter.shape)}. Build its layer with `sparse=False`."
             )
+    return parameters, has_gradient

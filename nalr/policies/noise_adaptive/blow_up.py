@@ -1,0 +1,67 @@
+"""Blow-up: the loss ran away, or the gradient exploded, and the steps did it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nalr.policies.base import Reason
+from nalr.policies.noise_adaptive.view import Course, Move, Plan, Stretch, View
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlowUpSettings:
+    """What an explosion is, and how deep its cut."""
+
+    runaway_share: float = 3.0
+    """A loss above its best by this many times all that was gained, and …"""
+    runaway_noise: float = 10.0
+    """… this many standard deviations of its noise, and above the first, has run away, …"""
+    runaway_reach: float = 1.0
+    """… if κ, where known, is above this: the steps did it."""
+    blow_up: float = 100.0
+    """|ḡ|² at this many times its average is an explosion, …"""
+    blow_up_reach: float = 2.0
+    """… if κ, where known, is above the edge of stability."""
+    blow_up_cut: float = 0.3
+    """Rate factor on an explosion, or 1/κ where that is less, but …"""
+    blow_up_least: float = 0.001
+    """… no less than this: κ is measured badly there."""
+    blow_up_wait: int = 2
+    """Steps before an explosion can be cut again: until the cut has shown."""
+    early: int = 10
+    """Steps from the start in which one step that ends further up the other side is an explosion too."""
+
+
+class BlowUp:
+    """Cuts the rate at once, to the line minimum or below; a new stretch of the run begins."""
+
+    def __init__(self, settings: BlowUpSettings, plan: Plan) -> None:
+        self._settings, self._cooldown = settings, plan.cooldown
+
+    def judge(self, view: View, course: Course) -> Move | None:
+        """Return the cut, if there is an explosion that no earlier cut was for."""
+        c, early = self._settings, course.seen < self._settings.early
+        if course.blown is not None and course.seen - course.blown <= c.blow_up_wait:
+            return None
+        if not ((early and view.curvature.overshot) or self._exploded(view, course.seen)):
+            return None
+        reach = view.curvature.reach
+        minimum = 1.0 / reach if reach is not None and reach > 0.0 else c.blow_up_cut
+        # Early on the pause is short, as more cuts may have to follow, and the search goes on.
+        pause = min(2, self._cooldown) if early else self._cooldown // 2
+        return Move(
+            course.rate * max(min(c.blow_up_cut, minimum), c.blow_up_least),
+            Reason.BLOW_UP,
+            ends_search=not early,
+            stretch=Stretch(pause, explosion=True),
+        )
+
+    def _exploded(self, view: View, seen: int) -> bool:
+        c, reach, typical = self._settings, view.curvature.reach, view.gradient.typical
+        if seen <= 2 and reach is None:
+            return False
+        runs_away = seen > 2 and (reach is None or reach > c.runaway_reach)
+        if runs_away and view.level.ran_away(view.loss, c.runaway_share, c.runaway_noise):
+            return True
+        unstable = reach is None or reach > c.blow_up_reach
+        return unstable and typical is not None and view.squared_norm > c.blow_up * typical

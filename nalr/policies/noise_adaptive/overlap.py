@@ -1,0 +1,48 @@
+"""Whether steps end uphill, for any optimizer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from nalr.moments.record import Moments
+
+
+@dataclass(slots=True)
+class StepOverlap:
+    """The cosine between a step s = x − x′ and the fresh gradient at its end.
+
+    The fresh gradient shares no noise with the step, so that E⟨ḡ′, s⟩ is the slope left at its end. Positive:
+    the loss goes on falling that way. Negative: the step went past the minimum of its line. Where noise alone
+    moves the parameters it is −½ sᵀHs, the more negative the larger the rate.
+    """
+
+    cosine: float | None = None  # the averaged overlap, in [−1, 1]
+    scale: float = 1.0  # length of a step over that of rate times gradient; 1 before the first step
+    relative_length: float | None = None  # the last step's length over the longest displacement
+    product: float = 0.0  # average of ⟨ḡ′, s⟩
+    lengths: float = 0.0  # average of |ḡ′||s|
+    steps: float = 0.0  # average of |s|²/η²
+    gradients: float = 0.0  # average of |ḡ|²
+    longest: float = 0.0  # largest |x₀ − x|² so far
+
+    DECAY = 0.9
+    """Memory of the overlap."""
+    SCALE_DECAY = 0.95
+    """Memory of the lengths behind `scale`."""
+
+    def update(self, moments: Moments, made: float) -> None:
+        """Take in the step that led here, made with `made`."""
+        squared = moments.step_squared_norm
+        if math.isnan(squared) or not made > 0.0:
+            return
+        norm, keep = moments.mean_squared_norm, self.DECAY
+        self.product = keep * self.product + (1.0 - keep) * moments.step_product
+        self.lengths = keep * self.lengths + (1.0 - keep) * math.sqrt(squared) * math.sqrt(norm)
+        keep = self.SCALE_DECAY
+        self.steps = keep * self.steps + (1.0 - keep) * min(math.sqrt(squared) / made, 1e150) ** 2
+        self.gradients = keep * self.gradients + (1.0 - keep) * norm
+        self.longest = max(self.longest, moments.displacement_squared_norm)
+        self.cosine = self.product / self.lengths if self.lengths > 0.0 else None
+        self.scale = math.sqrt(self.steps / self.gradients) if self.gradients > 0.0 else 1.0
+        self.relative_length = math.sqrt(squared / self.longest) if self.longest > 0.0 else None
