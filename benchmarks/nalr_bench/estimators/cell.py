@@ -1,4 +1,4 @@
-"""What a simulation is made of: cells, and blocks of draws of them that any process may compute."""
+"""Cells of a simulation, and blocks of their draws that any process may compute."""
 
 from __future__ import annotations
 
@@ -15,7 +15,17 @@ from nalr_bench.estimators.sampling import stream
 
 
 class Cell(ABC):
-    """Settings under which estimates are drawn again and again. Concrete ones are frozen dataclasses."""
+    """Settings under which estimates are drawn repeatedly. Concrete ones are frozen dataclasses.
+
+    Attributes
+    ----------
+    study, title, name : str
+        Key of `options.STUDIES`; heading in the table; identity, on which the random numbers depend.
+    block : int
+        Draws per task: some seconds of work. The numbers depend on it.
+    times : int
+        Factor of the number of draws.
+    """
 
     @property
     @abstractmethod
@@ -34,7 +44,6 @@ class Cell(ABC):
 
     @property
     def times(self) -> int:
-        """What the number of draws asked for is multiplied by."""
         return 1
 
     @property
@@ -44,7 +53,7 @@ class Cell(ABC):
 
     @abstractmethod
     def measure(self, draws: int, seed: int) -> NDArray[Any]:
-        """Return what `draws` draws gave; of several blocks, what is to be joined by `join`."""
+        """Return the result of `draws` draws."""
 
     @abstractmethod
     def join(self, parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
@@ -52,10 +61,9 @@ class Cell(ABC):
 
 
 class CoverageCell(Cell):
-    """A cell that counts how often intervals hold the truth.
+    """A cell that counts how often intervals cover the truth, as an array (labels, quantities).
 
-    `measure` returns counts of shape (labels, quantities). `labels` says under which settings, beside the
-    cell's own, and `quantities` of what; one with a comma in it is a tempting form of what stands before it.
+    `labels` are settings; a quantity with a comma is a biased alternative of the quantity before it.
     """
 
     @property
@@ -69,7 +77,6 @@ class CoverageCell(Cell):
         """What each column of counts is of."""
 
     def join(self, parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
-        """Return the sum of the counts."""
         found: NDArray[Any] = np.sum(parts, axis=0)
         return found
 
@@ -84,14 +91,14 @@ class Task:
 
 
 def tasks(cell: Cell, draws: int, seed: int) -> Iterator[Task]:
-    """Yield the blocks of a cell; which they are does not depend on who will compute them."""
+    """Yield the blocks of a cell; they do not depend on the number of processes."""
     wanted = draws * cell.times
     for number, start in enumerate(range(0, wanted, cell.block)):
         yield Task(cell, min(cell.block, wanted - start), stream(seed, cell.name, number))
 
 
 def perform(task: Task) -> NDArray[Any]:
-    """Return what the block gives; on one thread, since the blocks themselves are shared out."""
+    """Return the result of a block, on one thread, since blocks run in parallel."""
     threads.set_num_threads(1)
     try:
         return task.cell.measure(task.draws, task.seed)

@@ -1,4 +1,4 @@
-"""The rows of the table: many cells of one form in one line."""
+"""Rows of the table, each of the cells of one estimator."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FIGURE = f"{100 * LOWEST:g} to {HIGHEST:.0%}"
 
 
 def cells(row: Sequence[Finding]) -> Row:
-    """Return the line of cells that share title, quantity and form."""
+    """Return the row of cells that share title, quantity and form."""
     outside = sum(each.outside for each in row)
     ours = row[0].ours
     by_value = sorted(row, key=lambda each: each.value)
@@ -36,7 +36,7 @@ def number(finding: Finding) -> str:
 
 
 def _largest(row: Sequence[Bias]) -> str:
-    """Return the largest bias in tr Σ; of a single case, the mean as a multiple of the truth."""
+    """Return the largest bias in tr Σ; for a single case, the mean as a multiple of the truth."""
     if not row:
         return ABSENT
     far = max(row, key=lambda each: abs(each.mean - each.truth) / each.total_variance)
