@@ -222,9 +222,8 @@ def test_quick_stops_at_a_million_parameters():
 
 
 def test_a_slow_rival_sits_rounds_out_but_has_three():
-    ours = Runnable(lambda: None)
-    slow = Runnable(lambda: measure.time.sleep(0.004))
-    rounds = measure.interleave({"nalr": ours, "slow": slow}, measure.Effort(rounds=6, budget=0.012))
+    calls = {"nalr": lambda: None, "slow": lambda: measure.time.sleep(0.004)}
+    rounds = measure.interleave(calls, measure.Effort(rounds=6, budget=0.012))
     assert sum(not math.isnan(x) for x in rounds["slow"]) == 3
     assert len(rounds["nalr"]) == len(rounds["slow"]) == 6
 
@@ -247,7 +246,7 @@ def test_threads_are_limited_while_measuring_and_free_afterwards():
         seen.append(threads.get_num_threads())
 
     before = threads.get_num_threads()
-    measure.measure(work, measure.Effort(1, 0.01))
+    measure.measure(work, measure.Effort(1, budget=0.01))
     assert set(seen) == {1} and threads.get_num_threads() == before
 
 

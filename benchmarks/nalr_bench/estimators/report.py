@@ -112,9 +112,8 @@ def legend(report: Report) -> Iterator[str]:
             "Bias: mean of the estimates less the truth, in standard errors of that mean. The largest is "
             "also given in units of tr Σ, or the mean as a multiple of the truth. "
             f"Of our {chance.count} biases {chance.beyond} are beyond 2, where {chance.expected:.1f} are "
-            f"expected by chance; the largest is {chance.worst:.2f}, and independent biases would have one as "
-            f"large in {chance.probability:.0%} of such tables (ratios |G|²/tr Σ of one source and D share "
-            "their noise)."
+            f"expected by chance; the largest is {chance.worst:.2f}, and independent biases would have one "
+            f"as large in {chance.probability:.0%} of such tables (the ratios of one source and D share their noise)."
         )
     sizes = list(_naive_noise_scales(report.findings))
     if sizes:

@@ -1,4 +1,4 @@
-"""``nalr bench`` from its options to the exit status."""
+"""``nalr bench``: measure the kernels and report."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ FAILED, REFUSED = 1, 2
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure as the options say and print it; return 0 if all answers agree, else 1.
+    """Measure and print the report; return 0 if all answers agree, else 1.
 
-    A figure that is missed is marked in the table and is no error.
+    A missed figure is marked in the table and is no error.
     """
     if options.plot is not None and options.only and "batch" not in options.only:
         print("nalr bench: --plot draws the group batch, which --only leaves out.", file=sys.stderr)
