@@ -184,7 +184,7 @@ def _sample() -> None:
     for params, gradient in pairs:
         track = np.zeros((4, 8), "f8" if params == "f8" else "f4")
         values = np.zeros(8, params), np.zeros(8, gradient)
-        kernels.sample.advance_sample(*track, *values, 4, 4, 1.0, 0.5)
+        kernels.sample.advance_samples([(*track, *values, 4, 4, 1.0, 0.5)])
         kernels.sample.sample_norm(values[1], 4, 4, 8)
 
 

@@ -113,7 +113,8 @@ def legend(report: Report) -> Iterator[str]:
             "also given in units of tr Σ, or the mean as a multiple of the truth. "
             f"Of our {chance.count} biases {chance.beyond} are beyond 2, where {chance.expected:.1f} are "
             f"expected by chance; the largest is {chance.worst:.2f}, and independent biases would have one "
-            f"as large in {chance.probability:.0%} of such tables (the ratios of one source and D share their noise)."
+            f"as large in {chance.probability:.0%} of such tables (the ratios of one source "
+            "and D share their noise)."
         )
     sizes = list(_naive_noise_scales(report.findings))
     if sizes:
