@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def bench(options: argparse.Namespace) -> Report[Result]:
-    """Return what was measured."""
+    """Return the measurements."""
     num_threads = options.threads or threads.get_num_threads()
     effort = QUICK if options.quick else Effort()
     if options.rounds is not None:
@@ -71,7 +71,7 @@ def _facts(groups: Iterable[str], quick: bool) -> list[Fact]:
 
 
 def _progress(workloads: Sequence[Any]) -> Iterable[Any]:
-    """Return the workloads behind a bar: on stderr, only if that is a terminal, and if tqdm is there."""
+    """Return the workloads with a progress bar, on a terminal and with tqdm only."""
     tqdm = machine.installed("tqdm")
     if tqdm is None:
         return workloads

@@ -1,4 +1,4 @@
-"""The options of ``nalr bench``; light to import, since the command line does so at every start."""
+"""The options of ``nalr bench``; light to import, as at every start of the command line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GROUPS = {
     "memory": "memory beyond the input",
     "start": "start of a process",
 }
-"""What `--only` can name, in the order in which it is run."""
+"""Names for `--only`, in the order of execution."""
 
 SUFFIXES = (".png", ".svg")
 
@@ -49,7 +49,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def whole_number(text: str) -> int:
-    """Return the whole number of at least 1 that `text` says; 1e6 is one."""
+    """Return a whole number of at least 1, such as 1e6."""
     try:
         number = float(text)
         if number >= 1 and number == int(number):
@@ -60,12 +60,12 @@ def whole_number(text: str) -> int:
 
 
 def whole_numbers(text: str) -> list[int]:
-    """Return the numbers of a list with commas."""
+    """Return the whole numbers of a comma-separated list."""
     return [whole_number(part.strip()) for part in text.split(",")]
 
 
 def names_of(known: Collection[str]) -> Callable[[str], list[str]]:
-    """Return what reads a list with commas of names, all of them known."""
+    """Return a reader of comma-separated names, all of them `known`."""
 
     def read(text: str) -> list[str]:
         names = [part.strip() for part in text.split(",")]
@@ -78,7 +78,7 @@ def names_of(known: Collection[str]) -> Callable[[str], list[str]]:
 
 
 def picture(text: str) -> Path:
-    """Return the path of a picture that can be written: refused now, not after minutes of work."""
+    """Return the path of a picture, checked now rather than after minutes of work."""
     path = Path(text)
     if path.suffix.lower() not in SUFFIXES:
         raise argparse.ArgumentTypeError(f"must end with {' or '.join(SUFFIXES)}, got {text!r}")
