@@ -38,39 +38,25 @@ class BiasCell(Cell):
 
     Attributes
     ----------
-    num_rows, samples, population
-        Rows and samples of a step, and the population passed to the estimator.
-    labels, truths
-        Settings and expectations of each series of raw pairs.
+    num_rows, samples : int, float
+        Of a step.
+    population : int, optional
+        Population passed to the estimator.
     """
 
-    @property
-    @abstractmethod
-    def num_rows(self) -> int:
-        """Rows of a step."""
-
-    @property
-    def samples(self) -> float:
-        return float(self.num_rows)
-
-    @property
-    def population(self) -> int | None:
-        return None
-
-    @property
-    @abstractmethod
-    def labels(self) -> tuple[str, ...]:
-        """The settings of each series of raw pairs."""
+    num_rows: int
+    samples: float
+    population: int | None = None
 
     @abstractmethod
     def truths(self) -> list[Truth]:
-        """Return what each series of raw pairs should be on average."""
+        """Return the expectation of each series of raw pairs."""
 
     def join(self, parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
         return np.concatenate(parts, axis=1)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Shifted(BiasCell):
     """Steps of `NUM_ROWS` rows of one source: the same noise around a mean for each of `RATIOS`."""
 
@@ -78,26 +64,14 @@ class Shifted(BiasCell):
     dim: int
     study = "bias"
     num_rows = NUM_ROWS
+    samples = float(NUM_ROWS)
 
-    @property
-    def title(self) -> str:
-        return SOURCES[self.source]
-
-    @property
-    def name(self) -> str:
-        return f"bias {self.source} {self.dim}"
-
-    @property
-    def block(self) -> int:
-        return 2000 if self.dim <= 1000 else 500 if self.dim <= 10_000 else 125
-
-    @property
-    def population(self) -> int | None:
-        return POPULATION if self.source == "unreplaced" else None
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return tuple(f"D = {self.dim}, |G|²/tr Σ = {ratio:g}" for ratio in RATIOS)
+    def __post_init__(self) -> None:
+        self.title = SOURCES[self.source]
+        self.name = f"bias {self.source} {self.dim}"
+        self.labels = tuple(f"D = {self.dim}, |G|²/tr Σ = {ratio:g}" for ratio in RATIOS)
+        self.block = 2000 if self.dim <= 1000 else 500 if self.dim <= 10_000 else 125
+        self.population = POPULATION if self.source == "unreplaced" else None
 
     def means(self) -> list[Rows]:
         """Return the mean gradient (D,) of each ratio."""

@@ -15,41 +15,24 @@ from nalr_bench.estimators.sampling import stream
 
 
 class Cell(ABC):
-    """Settings under which estimates are drawn repeatedly. Concrete ones are frozen dataclasses.
+    """Settings under which estimates are drawn repeatedly; concrete ones are dataclasses.
 
     Attributes
     ----------
     study, title, name : str
         Key of `options.STUDIES`; heading in the table; identity, on which the random numbers depend.
-    block : int
-        Draws per task: some seconds of work. The numbers depend on it.
-    times : int
-        Factor of the number of draws.
+    labels : tuple of str
+        Settings of each series of results.
+    block, times : int
+        Draws per task, some seconds of work; factor of the number of draws. The numbers depend on them.
     """
 
-    @property
-    @abstractmethod
-    def study(self) -> str:
-        """The name in `options.STUDIES`."""
-
-    @property
-    @abstractmethod
-    def title(self) -> str:
-        """Under which it stands in the table, with other cells of that title."""
-
-    @property
-    @abstractmethod
-    def block(self) -> int:
-        """Draws that are computed at a time: some seconds of work, and part of what the numbers hang on."""
-
-    @property
-    def times(self) -> int:
-        return 1
-
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """What tells the cell from all others: its randomness depends on it."""
+    study: str
+    title: str
+    name: str
+    labels: tuple[str, ...]
+    block: int
+    times = 1
 
     @abstractmethod
     def measure(self, draws: int, seed: int) -> NDArray[Any]:
@@ -63,18 +46,10 @@ class Cell(ABC):
 class CoverageCell(Cell):
     """A cell that counts how often intervals cover the truth, as an array (labels, quantities).
 
-    `labels` are settings; a quantity with a comma is a biased alternative of the quantity before it.
+    A quantity with a comma is a biased alternative of the quantity before it.
     """
 
-    @property
-    @abstractmethod
-    def labels(self) -> tuple[str, ...]:
-        """The settings of each line of counts."""
-
-    @property
-    @abstractmethod
-    def quantities(self) -> tuple[str, ...]:
-        """What each column of counts is of."""
+    quantities: tuple[str, ...]
 
     def join(self, parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
         found: NDArray[Any] = np.sum(parts, axis=0)

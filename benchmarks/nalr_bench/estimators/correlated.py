@@ -17,7 +17,7 @@ CORRELATION = 0.9
 ALTERNATIVES = ("tr Σ, as if independent", "|G|², as if independent")
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class CorrelatedSteps(ManySteps):
     """|G|² and tr Σ with known means, the spread of normal rows, and correlation between steps.
 

@@ -12,7 +12,7 @@ from nalr_bench.estimators.bias import BiasCell, Raw
 from nalr_bench.estimators.truth import Rows, Truth
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Faint(BiasCell):
     """The case of |G|² = .0025, tr Σ = 50 in 50 dimensions, 4 rows a step, each the mean of some samples.
 
@@ -27,22 +27,12 @@ class Faint(BiasCell):
     times = 20  # the noise of a draw is large compared with its mean
     exact = Truth(0.0025, 50.0)
 
-    @property
-    def title(self) -> str:
+    def __post_init__(self) -> None:
         samples = "one sample" if self.weight == 1.0 else f"{self.weight:g} samples"
-        return f"|G|² = .0025, tr Σ = 50, D = 50, 4 rows of {samples}"
-
-    @property
-    def name(self) -> str:
-        return f"faint {self.weight:g}"
-
-    @property
-    def samples(self) -> float:
-        return self.weight * self.num_rows
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return (self.title,)
+        self.title = f"|G|² = .0025, tr Σ = 50, D = 50, 4 rows of {samples}"
+        self.labels = (self.title,)
+        self.name = f"faint {self.weight:g}"
+        self.samples = self.weight * self.num_rows
 
     def truths(self) -> list[Truth]:
         mean, deviations = self._normal()

@@ -15,7 +15,7 @@ GAUSSIAN = 1.96
 SPECTRA = ("both signs", "rank one")
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Trace(CoverageCell):
     """The trace of one matrix at several numbers of probes, fewer than `dim`; a new series for each draw.
 
@@ -30,13 +30,9 @@ class Trace(CoverageCell):
     quantities = ("tr H", "tr H, ± 1.96 standard errors")
     block = 500
 
-    @property
-    def name(self) -> str:
-        return f"trace {self.spectrum} {self.dim}"
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return tuple(f"{count} probes, {self.spectrum}, D = {self.dim}" for count in self.counts)
+    def __post_init__(self) -> None:
+        self.name = f"trace {self.spectrum} {self.dim}"
+        self.labels = tuple(f"{count} probes, {self.spectrum}, D = {self.dim}" for count in self.counts)
 
     def measure(self, draws: int, seed: int) -> NDArray[np.int64]:
         """Return how often each interval covered the trace, at each number of probes."""

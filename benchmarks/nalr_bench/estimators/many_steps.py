@@ -43,9 +43,15 @@ class ManySteps(CoverageCell):
     population: int | None = None
     block = 50  # some 150 MB of rows for long runs
 
-    @property
-    def quantities(self) -> tuple[str, ...]:
-        return truth.QUANTITIES
+    quantities: tuple[str, ...] = truth.QUANTITIES
+
+    def __post_init__(self) -> None:
+        self.name = f"{self.title} {self.ratio:g}"
+        self.labels = tuple(
+            f"{length} steps, decay {decay:g}, |G|²/tr Σ = {self.ratio:g}"
+            for decay in DECAYS
+            for length in self.lengths
+        )
 
     @abstractmethod
     def truth(self) -> Truth:
@@ -54,18 +60,6 @@ class ManySteps(CoverageCell):
     @abstractmethod
     def series(self, draws: int, seed: int) -> Series:
         """Return the sums of the steps of each run."""
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return tuple(
-            f"{length} steps, decay {decay:g}, |G|²/tr Σ = {self.ratio:g}"
-            for decay in DECAYS
-            for length in self.lengths
-        )
-
-    @property
-    def name(self) -> str:
-        return f"{self.title} {self.ratio:g}"
 
     def measure(self, draws: int, seed: int) -> NDArray[np.int64]:
         """Return how often each interval covered the truth, at each decay and length."""
@@ -88,7 +82,7 @@ class ManySteps(CoverageCell):
         return found
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class IndependentSteps(ManySteps):
     """Fresh independent rows at each step."""
 
@@ -107,7 +101,7 @@ class IndependentSteps(ManySteps):
         return sums(rows)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Epochs(ManySteps):
     """Epochs over a finite population, each in a new random order."""
 

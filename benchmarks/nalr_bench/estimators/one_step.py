@@ -12,7 +12,7 @@ from nalr_bench.estimators import sampling, truth
 from nalr_bench.estimators.cell import CoverageCell
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class OneStep(CoverageCell):
     """Single steps of rows (num_rows, dim) with |G|²/tr Σ = `ratio`.
 
@@ -26,22 +26,12 @@ class OneStep(CoverageCell):
     block = 1000
     quantities = truth.QUANTITIES
 
-    @property
-    def study(self) -> str:
-        return "rows" if self.population is None else "population"
-
-    @property
-    def title(self) -> str:
-        return "one step, independent rows" if self.population is None else "one step, without replacement"
-
-    @property
-    def name(self) -> str:
-        return f"one step {self.labels[0]}"
-
-    @property
-    def labels(self) -> tuple[str, ...]:
+    def __post_init__(self) -> None:
         among = "" if self.population is None else f" of {self.population}"
-        return (f"{self.num_rows}{among} rows, D = {self.dim}, |G|²/tr Σ = {self.ratio:g}",)
+        self.study = "rows" if self.population is None else "population"
+        self.title = f"one step, {'independent rows' if self.population is None else 'without replacement'}"
+        self.labels = (f"{self.num_rows}{among} rows, D = {self.dim}, |G|²/tr Σ = {self.ratio:g}",)
+        self.name = f"one step {self.labels[0]}"
 
     def measure(self, draws: int, seed: int) -> NDArray[np.int64]:
         """Return how often each interval covered the truth."""
