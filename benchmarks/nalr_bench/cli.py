@@ -1,4 +1,4 @@
-"""The commands of the laboratory: ``nalr bench``, ``nalr race`` and ``nalr demo``."""
+"""The commands of the benchmarks: ``nalr bench``, ``nalr race`` and ``nalr demo``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from nalr_bench.demo import options as demo_options
 from nalr_bench.estimators import options as estimators_options
 from nalr_bench.kernels import options as kernels_options
 from nalr_bench.race import options as race_options
-from nalr_bench.real import options as real_options
 from nalr_bench.training import options as training_options
 
 HOMES = {
@@ -18,7 +17,6 @@ HOMES = {
     "bench training": "nalr_bench.training.main",
     "demo": "nalr_bench.demo.main",
     "race": "nalr_bench.race.main",
-    "race real": "nalr_bench.real.main",
 }
 """Where the `run(options)` of each command is."""
 
@@ -41,5 +39,3 @@ def add_commands(commands: argparse._SubParsersAction[Any]) -> None:
         "race", help="race against tuned schedules and other methods that need no tuning"
     )
     race_options.add_options(race)
-    parts = race.add_subparsers(dest="part", metavar="part")
-    real_options.add_options(parts.add_parser("real", help="race instead in PyTorch training loops"))

@@ -1,13 +1,14 @@
-"""Numbers of a race as short text, and rows of text as tables."""
+"""Numbers as short text, rows of text as tables, records as JSON."""
 
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
-
-from nalr_bench.race.scoring.standing import Cell, Standing
+from typing import Any
 
 ABSENT = "-"
+WIDTH = 104
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
@@ -27,6 +28,11 @@ def piped(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in ruled)
 
 
+def wrapped(text: str) -> str:
+    """Return a paragraph in lines."""
+    return textwrap.fill(text, WIDTH)
+
+
 def number(value: float) -> str:
     """Return three digits, or none after the point from 100 on."""
     if math.isnan(value):
@@ -39,24 +45,10 @@ def percent(share: float) -> str:
     return ABSENT if math.isnan(share) else f"{share:.0%}" if share in (0.0, 1.0) else f"{share:.1%}"
 
 
-def score(standing: Standing) -> str:
-    """Return the score, its interval if there is one, and how much of the race it stands on if not all."""
-    text = number(standing.score)
-    if not math.isnan(standing.low):
-        text += f" [{number(standing.low)}, {number(standing.high)}]"
-    if standing.num_cells < standing.expected:
-        text += f" ({standing.num_cells} of {standing.expected} cells)"
-    return text
-
-
-def worst(cell: Cell | None) -> str:
-    """Return the regret of a cell and where it is."""
-    if cell is None:
-        return ABSENT
-    where = cell.problem if math.isnan(cell.factor) else f"{cell.problem}, b = {cell.factor:g}"
-    return f"{number(cell.regret)} ({where})"
-
-
-def steps(count: float) -> str:
-    """Return a number of steps that may be infinite."""
-    return "never" if math.isinf(count) else ABSENT if math.isnan(count) else f"{count:.0f}"
+def jsonable(value: Any) -> Any:
+    """Return dicts, lists and numbers as they are, tuples as lists, and None for what is not finite."""
+    if isinstance(value, dict):
+        return {key: jsonable(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

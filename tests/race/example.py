@@ -35,10 +35,10 @@ def result(loss, *, solved=None, curve=((1,), (5.0,))):
     return Result(loss, math.isinf(loss), solved, steps, losses, [0.1] * len(steps), 0.01)
 
 
-def runs(problem, contender, losses, **settings):
+def runs(problem, method, losses, **settings):
     """Return results from {factor: loss of each seed}."""
     return {
-        Key(problem, contender, factor, seed): result(loss, **settings)
+        Key(problem, method, factor, seed): result(loss, **settings)
         for factor, each in losses.items()
         for seed, loss in enumerate(each)
     }

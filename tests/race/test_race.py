@@ -26,6 +26,7 @@ from nalr_bench.race.methods.roster import METHODS
 from nalr_bench.race.methods.schedules import Scheduled
 from nalr_bench.race.problems import entry
 from nalr_bench.race.problems.catalog import ENTRIES
+from nalr_bench.race.tasks.catalog import TASKS
 
 EASY, ROUGH = ENTRIES["quadratic-easy"], ENTRIES["rugged-2d-noise-3"]
 LINEAR = Scheduled("sgd", "linear")
@@ -43,8 +44,8 @@ SUBSET = (
 )
 
 
-def start(contender=LINEAR, factor=0.1, seed=0, problem=EASY, **settings):
-    return Start(problem, contender, factor, seed, STEPS, **settings)
+def start(method=LINEAR, factor=0.1, seed=0, problem=EASY, **settings):
+    return Start(problem, method, factor, seed, STEPS, **settings)
 
 
 def untimed(results):
@@ -54,8 +55,8 @@ def untimed(results):
 
 class TestRuns:
     def test_the_same_start_gives_the_same_result(self):
-        for contender in (LINEAR, Nalr("sgd", horizon=False, averaged=True)):
-            first, again = (run(start(contender)) for _ in range(2))
+        for method in (LINEAR, Nalr("sgd", horizon=False, averaged=True)):
+            first, again = (run(start(method)) for _ in range(2))
             assert first._replace(seconds=0.0) == again._replace(seconds=0.0)
 
     def test_a_run_that_blows_up_is_a_result(self):
@@ -84,9 +85,9 @@ class TestRuns:
 class TestPlan:
     def test_counts(self):
         everyone = [*SCORED, EXTREME]
-        assert factors(Nalr("sgd")) == tuple(everyone)
-        assert set(factors(LINEAR)) == {*everyone, *TUNED}
-        (none,) = factors(METHODS["dog"])
+        assert factors(Nalr("sgd"), EASY) == tuple(everyone)
+        assert set(factors(LINEAR, EASY)) == {*everyone, *TUNED}
+        (none,) = factors(METHODS["dog"], EASY)
         assert math.isnan(none)
         starts = plan([EASY, ROUGH], [LINEAR, Nalr("sgd"), METHODS["dog"]], range(3))
         assert len(starts) == 2 * 3 * (len({*everyone, *TUNED}) + len(everyone) + 1)
@@ -94,9 +95,7 @@ class TestPlan:
 
     def test_schedules_alone_are_not_shown_the_offset(self):
         shown = {
-            each.contender.name
-            for each in plan([EASY], list(METHODS.values()), [0], offset=5.0)
-            if each.offset
+            each.method.name for each in plan([EASY], list(METHODS.values()), [0], offset=5.0) if each.offset
         }
         blind = {name for name, each in METHODS.items() if isinstance(each, Scheduled)}
         assert shown == set(METHODS) - blind
@@ -157,7 +156,9 @@ class TestFingerprint:
                     fingerprint.Path,
                     "read_bytes",
                     lambda path: (
-                        change(read_bytes(path)) if path == fingerprint.PACKAGE / file else read_bytes(path)
+                        change(read_bytes(path))
+                        if path == fingerprint.ROOTS[file.split("/")[0]].parent / file
+                        else read_bytes(path)
                     ),
                 )
                 fingerprint._read.cache_clear()
@@ -170,19 +171,19 @@ class TestFingerprint:
     @pytest.mark.parametrize(
         ("file", "who"),
         [
-            ("bench/race/problems/convolutions.py", {"convolutions"}),
-            ("bench/race/problems/network.py", {"convolutions", "transformer"}),
-            ("bench/race/problems/valleys.py", {"valleys"}),
-            ("bench/race/problems/data_sets.py", {"learning"}),
-            ("bench/digits.py", {"learning", "convolutions"}),
-            ("landscapes/noise.py", {"valleys", "learning", "schedules", "ours"}),
-            ("policies/noise_adaptive.py", {"ours"}),
-            ("kernels/path.py", {"ours"}),
-            ("averages.py", {"ours"}),
-            ("bench/race/contenders/ours.py", {"ours"}),
-            ("bench/race/contenders/movers.py", {"ours", "schedules"}),
-            ("bench/race/catalog.py", set()),
-            ("bench/race/contenders/roster.py", set()),
+            ("nalr_bench/race/problems/convolutions.py", {"convolutions"}),
+            ("nalr_bench/race/problems/network.py", {"convolutions", "transformer"}),
+            ("nalr_bench/race/problems/valleys.py", {"valleys"}),
+            ("nalr_bench/race/problems/data_sets.py", {"learning"}),
+            ("nalr_bench/race/problems/digits.py", {"learning", "convolutions"}),
+            ("nalr/landscapes/noise.py", {"valleys", "learning", "schedules", "ours"}),
+            ("nalr/policies/noise_adaptive/policy.py", {"ours"}),
+            ("nalr/kernels/path.py", {"ours"}),
+            ("nalr/statistics/averages.py", {"ours"}),
+            ("nalr_bench/race/methods/ours.py", {"ours"}),
+            ("nalr_bench/race/methods/movers.py", {"ours", "schedules"}),
+            ("nalr_bench/race/problems/catalog.py", set()),
+            ("nalr_bench/race/methods/roster.py", set()),
         ],
     )
     def test_those_notice_who_depend_on_it(self, edit, file, who):
@@ -195,7 +196,7 @@ class TestFingerprint:
 
     def test_comments_and_docstrings_do_not_count(self, edit):
         text = b'"""Other words."""\n# and a comment\n'
-        file, module = "bench/race/problems/rugged.py", f"{self.PROBLEMS}.rugged"
+        file, module = "nalr_bench/race/problems/rugged.py", f"{self.PROBLEMS}.rugged"
         assert edit(file, lambda source: text + source.split(b"\n", 1)[1], [module]) == set()
 
 
@@ -221,7 +222,7 @@ class TestCommand:
             found["command"]
             == "nalr race --problem quadratic-easy,one-row --method 'nalr sgd' --seeds 2 --steps 60"
         )
-        assert {s["contender"] for s in found["standings"]} == {"nalr sgd", "sgd linear", "sgd constant"}
+        assert {s["method"] for s in found["standings"]} == {"nalr sgd", "sgd linear", "sgd constant"}
         assert all(picture.stat().st_size for picture in pictures)
         written = (tmp_path / "race.md").read_text(encoding="utf-8")
         assert found["command"] in written and str(tmp_path) not in written
@@ -254,7 +255,7 @@ class TestCommand:
             ),
             (["--method", "nalr sdg"], "'nalr sdg' is not a method: did you mean 'nalr sgd'"),
             (["--optimizer", "adam"], "'adam' is not an optimizer: did you mean 'adamw'"),
-            (["--group", "keptapart"], "'keptapart' is not a group: did you mean 'held-out'"),
+            (["--group", "heldout"], "'heldout' is not a group: did you mean 'held-out'"),
             (["--problem", "%%"], "nalr race --list names all"),
             (["--seeds", "0"], "must be a whole number of at least 1, got '0'"),
             (["--offset", "nan"], "must be a finite number, got 'nan'"),
@@ -306,10 +307,20 @@ class TestCommand:
         assert main([*SUBSET, "--cache", str(tmp_path / "race.sqlite")]) == 2
         assert "results cannot be kept in" in capsys.readouterr().err
 
+    def test_the_hash_is_of_our_rates_and_of_nothing_else(self, capsys):
+        def hash_of(*words):
+            assert main([*SUBSET, "--hash", "--cache", "none", "--jobs", "1", *words]) == 0
+            return capsys.readouterr().out.strip()
+
+        found = hash_of()
+        assert len(found) == 64 and hash_of() == found == hash_of("--method", "sgd linear,dog")
+        assert json.loads(hash_of("--json"))["hash"] == found
+        assert hash_of("--offset", "1000000") != found and hash_of("--steps", "61") != found
+
     def test_list_names_everything(self, capsys):
         assert main(["race", "--list"]) == 0
         out = capsys.readouterr().out
-        assert all(name in out for name in (*ENTRIES, *METHODS))
+        assert all(name in out for name in (*ENTRIES, *TASKS, *METHODS))
 
     def test_sets_stand_for_their_methods(self):
         names = options.methods("ours,peers,schedules,published")

@@ -10,7 +10,7 @@ import pytest
 from nalr_bench.race.engine.result import Key
 from nalr_bench.race.reports.base_rates import plot_base_rates, plot_rates
 from nalr_bench.race.reports.curves import curves
-from nalr_bench.race.reports.report import Report, markdown, render, render_problems
+from nalr_bench.race.reports.report import Report, problem_rows, render
 from nalr_bench.race.scoring.score import Score
 from tests.race.example import ENTRIES, EPSILONS, EXAMPLE, FIELD, FREE, LINEAR, OURS, result, runs
 
@@ -33,7 +33,7 @@ def test_a_line_says_how_a_method_did_in_each_group():
 
 
 def test_methods_are_in_the_order_of_their_scores_and_by_optimizer():
-    names = [each["all"].contender for each in report().by_optimizer()["sgd"]]
+    names = [each["all"].method for each in report().by_optimizer()["sgd"]]
     assert names[0] == "free" and set(names) == {"free", "ours", "sgd linear", "sgd constant"}
     lines = render(report()).splitlines()
     assert [line.split("  ")[0] for line in lines[2:6]] == names
@@ -48,34 +48,26 @@ def test_a_best_factor_at_the_edge_of_the_grid_is_reported():
 
 
 def test_what_is_missing_is_a_dash_and_an_empty_race_an_empty_report():
-    text = render(report({key: r for key, r in EXAMPLE.items() if key.contender == "ours"}))
+    text = render(report({key: r for key, r in EXAMPLE.items() if key.method == "ours"}))
     assert line_of(text, "ours").split()[1] == "-"
-    assert render(Report([], [])) == markdown(Report([], [])) == ""
+    assert render(Report([], [])) == ""
     one_group = line_of(render(report(entries=ENTRIES[:1])), "ours")
     assert one_group.split()[1] == "2.00" and " - " in one_group  # nothing was held-out
 
 
 def test_regret_by_problem():
-    lines = render_problems(report(), "sgd").splitlines()
-    assert lines[0].split() == ["regret", "free", "linear", "ours", "constant"]
-    assert lines[2].split()[:4] == ["bowl", "0.25", "1.22", "2.00"]  # linear: √(1.5 · 1)
-    assert lines[3].split()[:4] == ["valley", "2.00", "1.41", "1.41"]
-
-
-def test_markdown_has_the_same_cells():
-    text = markdown(report())
-    table = [line for line in text.splitlines() if line.startswith("|")]
-    assert len(table) == 6 and {line.count("|") for line in table} == {10}
-    assert table[1].startswith("| :-- | --: |")
-    assert line_of(text, "ours").split(" | ")[4] == "4.00 (bowl, b = 1)"
+    headings, bowl, valley = problem_rows(report(), "sgd")
+    assert headings == ("regret", "free", "linear", "ours", "constant")
+    assert bowl[:4] == ("bowl", "0.25", "1.22", "2.00")  # linear: √(1.5 · 1)
+    assert valley[:4] == ("valley", "2.00", "1.41", "1.41")
 
 
 def test_json_is_strict_and_whole():
     found = json.loads(json.dumps(report().to_dict(), allow_nan=False))
-    ours = next(s for s in found["standings"] if s["contender"] == "ours" and s["group"] == "all")
+    ours = next(s for s in found["standings"] if s["method"] == "ours" and s["group"] == "all")
     assert ours["score"] == pytest.approx(8**0.25) and ours["worst"] == pytest.approx([4.0, "bowl", 1.0])
     assert ours["profile"][0] == pytest.approx([0.1, 2.0]) and ours["escape"] is None
-    free = next(s for s in found["standings"] if s["contender"] == "free")
+    free = next(s for s in found["standings"] if s["method"] == "free")
     assert free["profile"][0][0] is None
     assert found["tuned"][0]["factor"] == 1.0 and found["tuned"][0]["at_edge"] is True
 
@@ -99,7 +91,7 @@ class TestBaseRates:
     def test_ours_are_bold_and_alike_in_every_panel(self):
         def method(name, optimizer, score=1.0, tuning_free=True):
             shared = {"group": "all", "profile": [[0.1, score], [1.0, score]], "tuning_free": tuning_free}
-            return {"contender": name, "optimizer": optimizer, "score": score, **shared}
+            return {"method": name, "optimizer": optimizer, "score": score, **shared}
 
         methods = [
             *(method(f"nalr {o}", o) for o in ("sgd", "adamw")),
@@ -141,7 +133,7 @@ class TestRates:
 
     def test_curves_are_one_methods_runs_and_the_tuned_one(self):
         found = self.curves()
-        assert [(r["contender"], r["factor"], r["tuned"]) for r in found["runs"]] == [
+        assert [(r["method"], r["factor"], r["tuned"]) for r in found["runs"]] == [
             ("ours", 0.1, False),
             ("ours", 1.0, False),
             ("sgd linear", 1.0, True),

@@ -26,9 +26,9 @@ from tests.race.example import (
 )
 
 
-def standing(results, contender=OURS, group="all", entries=ENTRIES, epsilons=EPSILONS):
+def standing(results, method=OURS, group="all", entries=ENTRIES, epsilons=EPSILONS):
     standings = Score(results, entries, epsilons, FIELD).standings()
-    return next(s for s in standings if s.contender == contender.name and s.group == group)
+    return next(s for s in standings if s.method == method.name and s.group == group)
 
 
 def test_an_example_worked_by_hand():
@@ -49,7 +49,7 @@ def test_an_example_worked_by_hand():
 
 
 def test_the_tuned_schedule_is_the_best_factor_of_each_problem_and_says_when_it_is_the_last():
-    found = {(t.problem, t.contender): t for t in Score(EXAMPLE, ENTRIES, EPSILONS, FIELD).tuned()}
+    found = {(t.problem, t.method): t for t in Score(EXAMPLE, ENTRIES, EPSILONS, FIELD).tuned()}
     assert len(found) == 4
     linear = found["bowl", "sgd linear"]
     assert linear.factor == 1.0 and linear.loss == pytest.approx(4.0) and linear.at_edge
@@ -106,9 +106,9 @@ def test_escape_counts_where_a_constant_rate_ever_escaped():
 
 
 def test_a_race_that_is_not_complete_is_scored_over_what_is_there():
-    one_seed = {key: r for key, r in EXAMPLE.items() if key.contender != "ours" or key.seed == 0}
+    one_seed = {key: r for key, r in EXAMPLE.items() if key.method != "ours" or key.seed == 0}
     assert standing(one_seed).score == pytest.approx(((4 / 4) * (8 / 4) * 2 * 0.5) ** 0.25)
-    without = {key: r for key, r in EXAMPLE.items() if key.contender != "sgd linear"}
+    without = {key: r for key, r in EXAMPLE.items() if key.method != "sgd linear"}
     assert math.isnan(standing(without).score) and standing(without).num_cells == 0
     assert standing(without).worst is None and math.isnan(standing(without).steps)
     assert standing(without).score_constant == standing(EXAMPLE).score_constant

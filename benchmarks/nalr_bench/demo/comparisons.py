@@ -5,18 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
-from nalr.landscapes import create_noisy_landscape
-from nalr_bench.adaptive import Adaptive
+from nalr_bench.demo.problems import DIGITS, RUGGED, VALLEY
+from nalr_bench.demo.recording import Recorded, record
 from nalr_bench.parallel import Workers
-from nalr_bench.race.problems.digits import DigitsMLP
-from nalr_bench.race.problems.problem import LandscapeProblem, Problem
-from nalr_bench.runs import Run, Task, execute
-from nalr_bench.schedules import Constant, LinearToZero, Rule
-from nalr_bench.tuning import Tuned, geometric_grid, geometric_mean, tune
+from nalr_bench.race.engine.result import Key, Result
+from nalr_bench.race.engine.run import Start, run
+from nalr_bench.race.methods.method import Method
+from nalr_bench.race.methods.ours import Nalr
+from nalr_bench.race.methods.schedules import Scheduled
+from nalr_bench.race.problems.entry import Entry
+from nalr_bench.race.problems.problem import Problem
+from nalr_bench.race.scoring.cells import gather
+from nalr_bench.race.scoring.tuned import Tuned, tune
 
-OFF = 100.0  # the factor by which wrong starts are wrong
-BUMP_PERIOD = 2.0 * math.pi / 10.0  # of the rugged surface with its default frequency
+OFF = 100.0
+"""The factor by which wrong starts are wrong."""
 
 SMALL = "fixed, 100x too small"
 CONSTANT = "fixed, best of grid"
@@ -24,49 +29,87 @@ LINEAR = "linear to zero, best of grid"
 NALR_SMALL = "nalr, from 100x too small"
 NALR_NO_HORIZON = "nalr, same, length unknown"
 NALR_LARGE = "nalr, from 100x too large"
-TUNED = (CONSTANT, LINEAR)  # by grid search
-UNTUNED = (SMALL, NALR_SMALL, NALR_NO_HORIZON, NALR_LARGE)
+
+BASELINES: dict[str, Method] = {
+    CONSTANT: Scheduled("sgd", "constant"),
+    LINEAR: Scheduled("sgd", "linear"),
+}
+"""Tuned by a grid search."""
+STARTS: dict[str, tuple[Method, float]] = {
+    SMALL: (Scheduled("sgd", "constant"), 1.0 / OFF),
+    NALR_SMALL: (Nalr("sgd"), 1.0 / OFF),
+    NALR_NO_HORIZON: (Nalr("sgd", horizon=False), 1.0 / OFF),
+    NALR_LARGE: (Nalr("sgd"), OFF),
+}
+"""Not tuned: each starts from so many times the best constant rate."""
+LABELS = (SMALL, CONSTANT, LINEAR, NALR_SMALL, NALR_NO_HORIZON, NALR_LARGE)
+"""The order of the table."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A problem with the seeds and the grid of rates it is compared on."""
+    """A problem with the seeds and the grid of rates that it is compared on."""
 
-    problem: Problem
+    entry: Entry
     seeds: tuple[int, ...]
     grid: tuple[float, ...]
+    num_steps: int | None = None
+
+    @cached_property
+    def problem(self) -> Problem:
+        """The problem itself."""
+        return self.entry.make(self.num_steps)
 
     @property
     def num_runs(self) -> int:
         """Number of runs that `compare` makes."""
-        examples = len(TUNED) + len(UNTUNED)
-        return (len(TUNED) * len(self.grid) + len(UNTUNED)) * len(self.seeds) + examples
+        return (len(BASELINES) * len(self.grid) + len(STARTS)) * len(self.seeds) + len(LABELS)
+
+    def starts(self, method: Method, rate: float) -> list[Start]:
+        """Return the runs of a method from a rate, one for each seed."""
+        return [Start(self.entry, method, rate, seed, self.num_steps) for seed in self.seeds]
 
 
 @dataclass(frozen=True)
 class MethodResult:
-    """One method on one problem: a run per seed, and the first seed's again with its curves."""
+    """One method on one problem.
 
-    rule: Rule
-    score: float  # geometric mean of loss + epsilon over the seeds
-    runs: tuple[Run, ...]
-    example: Run
+    Attributes
+    ----------
+    rate : float
+        The base rate.
+    score : float
+        Geometric mean over the seeds of final loss + ε.
+    results : tuple of Result
+        One for each seed.
+    example : Recorded
+        The run of the first seed once more, recorded.
+    at_edge : bool
+        Whether the rate is the best of a grid and its smallest or largest.
+    """
+
+    rate: float
+    score: float
+    results: tuple[Result, ...]
+    example: Recorded
+    at_edge: bool = False
 
     @property
     def num_diverged(self) -> int:
         """Number of runs that diverged."""
-        return sum(run.diverged for run in self.runs)
+        return sum(result.diverged for result in self.results)
 
     @property
     def solved_share(self) -> float | None:
         """Share of the runs that solved the problem; None where that has no meaning."""
-        verdicts = [run.solved for run in self.runs]
+        verdicts = [result.solved for result in self.results]
         return None if None in verdicts else sum(map(bool, verdicts)) / len(verdicts)
 
-    def mean_metric(self, name: str) -> float | None:
-        """Return the mean of a metric over the runs that did not diverge; None if they do not have it."""
-        values = [run.metrics[name] for run in self.runs if name in run.metrics]
-        return sum(values) / len(values) if values else None
+    @property
+    def accuracies(self) -> list[float]:
+        """Held-out accuracies of the runs that did not diverge; empty where the problem has none."""
+        metrics = [result.metrics or {} for result in self.results]
+        return [each["test_accuracy"] for each in metrics if "test_accuracy" in each]
 
 
 @dataclass(frozen=True)
@@ -75,11 +118,22 @@ class Outcome:
 
     comparison: Comparison
     methods: dict[str, MethodResult]
-    tuned: dict[str, Tuned]  # the two grid searches
 
     def ratio(self, label: str) -> float:
         """Return a method's score over that of the best constant rate: below 1 is better."""
         return self.methods[label].score / self.methods[CONSTANT].score
+
+
+def geometric_grid(low: float, high: float, per_decade: int) -> tuple[float, ...]:
+    """Return rates from `low` to `high` with `per_decade` equal factors to a decade.
+
+    Examples
+    --------
+    >>> [float(f"{rate:.3g}") for rate in geometric_grid(0.01, 1.0, per_decade=2)]
+    [0.01, 0.0316, 0.1, 0.316, 1.0]
+    """
+    count = round(per_decade * math.log10(high / low))
+    return tuple(low * 10.0 ** (k / per_decade) for k in range(count + 1))
 
 
 def comparisons(*, quick: bool = False, seed: int = 0) -> tuple[Comparison, ...]:
@@ -93,41 +147,15 @@ def comparisons(*, quick: bool = False, seed: int = 0) -> tuple[Comparison, ...]
     seed : int
         Chooses the seeds of the runs: different numbers share none.
     """
-    rates_per_decade = 2 if quick else 8
+    per_decade = 2 if quick else 4
 
     def seeds(full: int, few: int) -> tuple[int, ...]:
         return tuple(range(1000 * seed, 1000 * seed + (few if quick else full)))
 
     return (
-        Comparison(rugged(), seeds(50, 10), geometric_grid(1e-3, 1.0, rates_per_decade)),
-        Comparison(valley(), seeds(20, 4), geometric_grid(1e-4, 1e-2, rates_per_decade)),
-        Comparison(DigitsMLP(batch_size=32), seeds(10, 2), geometric_grid(1e-2, 10.0, rates_per_decade)),
-    )
-
-
-def rugged() -> LandscapeProblem:
-    """Return the bowl with divots, started about 4 from the optimum in each coordinate."""
-    return LandscapeProblem(
-        "rugged",
-        "Rugged bowl, 2 parameters",
-        create_noisy_landscape(dim=2, noise_scale=0.5, kind="rugged", seed=0),
-        batch_size=16,
-        num_steps=2000,
-        epsilon=1e-3,
-        start_distance=4.0,
-        basin=0.5 * BUMP_PERIOD,
-    )
-
-
-def valley() -> LandscapeProblem:
-    """Return the noisy narrow valley from its customary start."""
-    return LandscapeProblem(
-        "valley",
-        "Narrow curved valley, 2 parameters",
-        create_noisy_landscape(dim=2, noise_scale=1.0, kind="rosenbrock", seed=0),
-        batch_size=16,
-        num_steps=2000,
-        epsilon=1e-3,
+        Comparison(RUGGED, seeds(40, 10), geometric_grid(1e-3, 1.0, per_decade)),
+        Comparison(VALLEY, seeds(20, 4), geometric_grid(1e-4, 1e-2, per_decade)),
+        Comparison(DIGITS, seeds(10, 2), geometric_grid(1e-2, 10.0, per_decade)),
     )
 
 
@@ -148,40 +176,51 @@ def compare(
     Returns
     -------
     Outcome
-        The same whatever the number of jobs.
+        The same for any number of jobs.
 
     Notes
     -----
-    The two baselines take their best rate with hindsight, on the very seeds that they are judged on; that
-    is in their favour. The wrong starts are wrong with respect to the best constant rate.
+    The two baselines get the rate that is best on the very seeds that they are judged on, which favours
+    them. The wrong starts are wrong relative to the best constant rate.
     """
-    problem, seeds, grid = comparison.problem, comparison.seeds, comparison.grid
-    tuned = {
-        CONSTANT: tune(problem, Constant, grid, seeds, workers=workers, progress=progress),
-        LINEAR: tune(problem, LinearToZero, grid, seeds, workers=workers, progress=progress),
-    }
-    best = tuned[CONSTANT].rule.base_lr
-    rules: dict[str, Rule] = {
-        SMALL: Constant(best / OFF),
-        CONSTANT: tuned[CONSTANT].rule,
-        LINEAR: tuned[LINEAR].rule,
-        NALR_SMALL: Adaptive(best / OFF),
-        NALR_NO_HORIZON: Adaptive(best / OFF, horizon=False),
-        NALR_LARGE: Adaptive(best * OFF),
-    }
-    examples = [Task(problem, rule, seeds[0], record=True) for rule in rules.values()]
-    tasks = [Task(problem, rules[label], seed) for label in UNTUNED for seed in seeds]
-    made = workers.map(execute, examples + tasks, progress)
-    example = dict(zip(rules, made[: len(rules)], strict=True))
-    rest = iter(made[len(rules) :])
-    runs = {label: tuple(next(rest) for _ in seeds) for label in UNTUNED}
-    runs |= {label: search.runs for label, search in tuned.items()}
-    methods = {
-        label: MethodResult(rule, _score(runs[label], problem), runs[label], example[label])
-        for label, rule in rules.items()
-    }
-    return Outcome(comparison, methods, tuned)
+    results: dict[Key, Result] = {}
+
+    def make(starts: list[Start]) -> None:
+        made = workers.map(run, starts, progress)
+        results.update({start.key: result for start, result in zip(starts, made, strict=True)})
+
+    make(
+        [
+            start
+            for method in BASELINES.values()
+            for rate in comparison.grid
+            for start in comparison.starts(method, rate)
+        ]
+    )
+    tuned = {label: _tuned(comparison, method, results) for label, method in BASELINES.items()}
+    chosen = {label: (method, tuned[label].factor) for label, method in BASELINES.items()}
+    best = tuned[CONSTANT].factor
+    chosen |= {label: (method, best * factor) for label, (method, factor) in STARTS.items()}
+    make([start for label in STARTS for start in comparison.starts(*chosen[label])])
+    firsts = [comparison.starts(*chosen[label])[0] for label in LABELS]
+    examples = workers.map(record, firsts, progress)
+    methods = {}
+    for label, example in zip(LABELS, examples, strict=True):
+        method, rate = chosen[label]
+        own = tuple(results[start.key] for start in comparison.starts(method, rate))
+        at_edge = label in tuned and tuned[label].at_edge
+        methods[label] = MethodResult(rate, score(own, comparison.problem.epsilon), own, example, at_edge)
+    return Outcome(comparison, methods)
 
 
-def _score(runs: tuple[Run, ...], problem: Problem) -> float:
-    return geometric_mean((run.final_loss for run in runs), problem.epsilon)
+def score(results: tuple[Result, ...], epsilon: float) -> float:
+    """Return the geometric mean of final loss + `epsilon`; inf if a run diverged."""
+    losses = [result.final_loss + epsilon for result in results]
+    return math.exp(math.fsum(map(math.log, losses)) / len(losses))
+
+
+def _tuned(comparison: Comparison, method: Method, results: dict[Key, Result]) -> Tuned:
+    """Return the best rate of a grid search."""
+    name = comparison.entry.name
+    runs = gather(results, {name: comparison.problem.epsilon})
+    return tune([name], method.name, runs.get(method.name))[0][0]

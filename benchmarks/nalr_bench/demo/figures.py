@@ -11,9 +11,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from nalr.plotting import plot_training_curves, visualize_landscape
-from nalr_bench.demo.comparisons import BUMP_PERIOD, CONSTANT, NALR_SMALL, SMALL, Outcome
+from nalr_bench.demo.comparisons import CONSTANT, NALR_SMALL, SMALL, Outcome
+from nalr_bench.demo.problems import BUMP_PERIOD
+from nalr_bench.race.engine.result import Result
+from nalr_bench.race.engine.run import RUNAWAY
 from nalr_bench.race.problems.problem import LandscapeProblem
-from nalr_bench.runs import RUNAWAY, Curves
 
 Array = NDArray[np.float64]
 NewFigure = Callable[[float, float], Figure]
@@ -62,12 +64,11 @@ def draw_surface(outcome: Outcome, problem: LandscapeProblem, figure: Figure) ->
     smooth.set_title(f"Smoothed over a width of {WIDTH:.2f}, half a bump")
     _draw_cut(cut, problem)
     for ax, label in zip(ways, (SMALL, CONSTANT, NALR_SMALL), strict=True):
-        path = curves_of(outcome, label).trajectory
-        assert path is not None  # two parameters: kept
+        path = outcome.methods[label].example.path
         visualize_landscape(landscape, {label: path}, colorbar=False, ax=ax, **shown)
         for line in ax.lines:  # two thousand steps on top of each other, too many for the usual width
             line.set_linewidth(0.9)
-        ax.set_title(f"{label}\nends at loss {outcome.methods[label].example.final_loss:.2g}")
+        ax.set_title(f"{label}\nends at loss {outcome.methods[label].example.result.final_loss:.2g}")
     for ax in (raw, smooth, *ways):
         ax.set_aspect("equal")
     return figure
@@ -77,7 +78,7 @@ def draw_curves(outcome: Outcome, figure: Figure) -> Figure:
     """Draw full loss and learning rate of every method, on the first seed."""
     problem, seed = outcome.comparison.problem, outcome.comparison.seeds[0]
     axes = figure.subplots(2, 1, sharex=True, height_ratios=(3.0, 2.0))
-    runs = {label: _full_loss_columns(curves_of(outcome, label)) for label in outcome.methods}
+    runs = {label: _columns(method.example.result) for label, method in outcome.methods.items()}
     plot_training_curves(runs, axes=axes, log_loss=True)
     legend = axes[0].get_legend()
     for line in (*axes[0].lines, *(legend.get_lines() if legend else ())):
@@ -90,17 +91,9 @@ def draw_curves(outcome: Outcome, figure: Figure) -> Figure:
 def draw_adaptation(outcome: Outcome, figure: Figure) -> Figure:
     """Draw what nalr saw and did when it was started too small: loss, rate with its reasons, noise."""
     axes = figure.subplots(3, 1, sharex=True, height_ratios=(3.0, 2.0, 2.0))
-    plot_training_curves(curves_of(outcome, NALR_SMALL).history, axes=axes)
+    plot_training_curves(outcome.methods[NALR_SMALL].example.history, axes=axes)
     figure.suptitle(f"{outcome.comparison.problem.title}: {NALR_SMALL}")
     return figure
-
-
-def curves_of(outcome: Outcome, label: str) -> Curves:
-    """Return the curves of a method's example."""
-    curves = outcome.methods[label].example.curves
-    if curves is None:
-        raise ValueError(f"The example of {label!r} must be recorded.")
-    return curves
 
 
 def drawable(losses: Array) -> Array:
@@ -130,9 +123,7 @@ def _draw_cut(ax: Axes, problem: LandscapeProblem) -> None:
     ax.legend(frameon=False, loc="upper center")
 
 
-def _full_loss_columns(curves: Curves) -> dict[str, Any]:
-    """Return the columns at evenly spaced steps: of the last ones every single full loss is known."""
-    every = curves.full_loss_steps[:2].max()  # the first is step 0
-    even = curves.full_loss_steps % max(1, every) == 0
-    steps = curves.full_loss_steps[even]
-    return {"step": steps, "loss": drawable(curves.full_losses)[even], "lr": curves.lrs[steps]}
+def _columns(result: Result) -> dict[str, Any]:
+    """Return steps, full losses and rates at the checkpoints, each step once."""
+    losses = drawable(np.array(result.losses))
+    return {"step": result.steps, "loss": losses, "lr": result.rates}

@@ -10,14 +10,15 @@ from matplotlib.figure import Figure
 from matplotlib.widgets import Button, Slider
 
 from nalr import _checks
-from nalr.landscapes import create_noisy_landscape
 from nalr.plotting import visualize_landscape
-from nalr_bench.adaptive import Adaptive
-from nalr_bench.demo.comparisons import BUMP_PERIOD
 from nalr_bench.demo.figures import drawable
-from nalr_bench.race.problems.problem import LandscapeProblem
-from nalr_bench.runs import Curves, Run, train
-from nalr_bench.schedules import Constant, Rule
+from nalr_bench.demo.problems import rough, rugged
+from nalr_bench.demo.recording import Recorded, record
+from nalr_bench.race.engine.result import Result
+from nalr_bench.race.engine.run import Start
+from nalr_bench.race.methods.method import Method
+from nalr_bench.race.methods.ours import Nalr
+from nalr_bench.race.methods.schedules import Scheduled
 
 FIXED, NALR = "fixed rate", "nalr"
 COLOURS = {FIXED: "#0072B2", NALR: "#D55E00"}  # the first two of the plotting's order, by its legend
@@ -45,36 +46,26 @@ class Settings:
     base_lr: float = 1e-3
     seed: int = 0
 
-    def problem(self, num_steps: int = 1000) -> LandscapeProblem:
-        """Return the problem of these settings: 16 rows a step, start about 4 from the optimum."""
-        landscape = create_noisy_landscape(
-            dim=2, noise_scale=self.noise_scale, kind="rugged", seed=0, amplitude=self.roughness
-        )
-        return LandscapeProblem(
-            "rugged",
-            "Rugged bowl",
-            landscape,
-            batch_size=16,
-            num_steps=num_steps,
-            epsilon=1e-3,
-            start_distance=4.0,
-            basin=0.5 * BUMP_PERIOD,
-        )
+
+METHODS: dict[str, Method] = {FIXED: Scheduled("sgd", "constant"), NALR: Nalr("sgd")}
 
 
-def simulate(settings: Settings, num_steps: int = 1000) -> dict[str, Run]:
+def simulate(settings: Settings, num_steps: int = 1000) -> dict[str, Recorded]:
     """Run the fixed rate and nalr from the same start on the same noise; return both by label."""
-    problem = settings.problem(_checks.count("num_steps", num_steps, 1))
-    rules: dict[str, Rule] = {FIXED: Constant(settings.base_lr), NALR: Adaptive(settings.base_lr)}
-    return {label: train(problem, rule, settings.seed, record=True) for label, rule in rules.items()}
+    entry = rough(settings.noise_scale, settings.roughness)
+    steps = _checks.count("num_steps", num_steps, 1)
+    return {
+        label: record(Start(entry, method, settings.base_lr, settings.seed, steps))
+        for label, method in METHODS.items()
+    }
 
 
-def verdict(label: str, run: Run) -> str:
+def verdict(label: str, result: Result) -> str:
     """Return one line about the outcome of a run."""
-    if run.diverged:
+    if result.diverged:
         return f"{label}: diverged"
-    place = "in the global basin" if run.solved else "in a local minimum"
-    return f"{label}: loss {run.final_loss:.2g}, {place}"
+    place = "in the global basin" if result.solved else "in a local minimum"
+    return f"{label}: loss {result.final_loss:.2g}, {place}"
 
 
 class Panel:
@@ -118,7 +109,7 @@ class Panel:
         self.noise_button = Button(figure.add_axes((0.8, 0.035, 0.15, 0.06)), "New noise")
         self.run_button.on_clicked(self.run)
         self.noise_button.on_clicked(self.run_with_new_noise)
-        self.runs: dict[str, Run] = {}
+        self.runs: dict[str, Recorded] = {}
         self.run()
 
     def run(self, event: Event | None = None) -> None:
@@ -138,12 +129,12 @@ class Panel:
         self.run()
 
     def _draw(self) -> None:
-        curves = {label: run.curves for label, run in self.runs.items() if run.curves is not None}
+        settings = self.settings
         for ax in (self.surface, self.loss, self.lr):
             ax.clear()
         visualize_landscape(
-            self.settings.problem().landscape,
-            {label: _drawable_path(curve) for label, curve in curves.items()},
+            rugged(None, settings.noise_scale, settings.roughness).landscape,
+            {label: run.path for label, run in self.runs.items()},
             bounds=(-REACH, REACH),
             resolution=151,
             colorbar=False,
@@ -151,20 +142,16 @@ class Panel:
         )
         self.surface.set_aspect("equal")
         self.surface.set_title(
-            "\n".join(verdict(label, run) for label, run in self.runs.items()), fontsize=10
+            "\n".join(verdict(label, run.result) for label, run in self.runs.items()), fontsize=10
         )
-        for label, curve in curves.items():
-            losses = drawable(curve.full_losses)
-            self.loss.semilogy(curve.full_loss_steps, losses, label=label, color=COLOURS[label])
-            self.lr.semilogy(curve.lrs, label=label, color=COLOURS[label])
+        for label, run in self.runs.items():
+            result = run.result
+            losses = drawable(np.array(result.losses))
+            self.loss.semilogy(result.steps, losses, label=label, color=COLOURS[label])
+            self.lr.semilogy(result.steps, result.rates, label=label, color=COLOURS[label])
         self.loss.set_ylabel("full loss")
         self.loss.tick_params(labelbottom=False)
         self.loss.legend(frameon=False)
         self.lr.set_ylabel("learning rate")
         self.lr.set_xlabel("step")
         self.figure.canvas.draw_idle()
-
-
-def _drawable_path(curve: Curves) -> np.ndarray:
-    assert curve.trajectory is not None  # two parameters: kept
-    return curve.trajectory

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -23,18 +24,19 @@ def run(options: argparse.Namespace) -> int:
         print("Interrupted.", file=sys.stderr)
         return INTERRUPTED
     except (ImportError, OSError) as error:
-        print(f"The demo could not go on: {error}", file=sys.stderr)
+        print(f"nalr demo: {error}", file=sys.stderr)
         return FAILED
     except Exception as error:
-        print(f"The demo failed with {type(error).__name__}: {error}", file=sys.stderr)
+        print(f"nalr demo: failed with {type(error).__name__}: {error}", file=sys.stderr)
         return FAILED
 
 
 def _compare_all(options: argparse.Namespace) -> int:
     # Imported here, so that a wrong option is refused at once.
+    from nalr_bench.console import written
+    from nalr_bench.demo import document, table
     from nalr_bench.demo.claims import check
     from nalr_bench.demo.comparisons import compare, comparisons
-    from nalr_bench.demo.table import render
     from nalr_bench.parallel import Workers
 
     progress_bar = _progress_bar()
@@ -47,13 +49,17 @@ def _compare_all(options: argparse.Namespace) -> int:
         for comparison in chosen:
             with progress_bar(comparison) as bar:
                 outcomes.append(compare(comparison, workers, bar.update))
-    print(render(outcomes))
-    print(_notes(chosen, options.quick))
-    claims = check(outcomes, quick=options.quick)
-    print("\n".join(map(str, claims)))
-    print(f"{time.perf_counter() - began:.0f} s with {workers.jobs} jobs.", flush=True)
+    claims, notes = check(outcomes, quick=options.quick), _notes(chosen, options.quick)
+    if options.json:
+        print(json.dumps(table.to_dict(outcomes, claims), indent=2), flush=True)
+    else:
+        print("\n\n".join([table.render(outcomes), notes, "\n".join(map(str, claims))]))
+        print(f"\n{time.perf_counter() - began:.0f} s with {workers.jobs} jobs.", flush=True)
+    page = document.write(outcomes, claims, notes)
+    if options.report is not None and not written(options.report, lambda path: path.write_text(page)):
+        return FAILED
     _draw(outcomes, options)
-    return 0 if all(claim.holds for claim in claims) else FAILED
+    return 0
 
 
 def _notes(chosen: Sequence[Comparison], quick: bool) -> str:
@@ -63,15 +69,14 @@ def _notes(chosen: Sequence[Comparison], quick: bool) -> str:
     )
     lines = [
         "Final loss: full loss over the last 5 % of the steps, geometric mean over the seeds,",
-        "which are the same for all methods; test accuracy of the runs that did not diverge.",
+        "which are the same for all methods; test accuracy: of the runs that did not diverge.",
         f"Best of grid: {grids} (* at the grid's edge).",
     ]
     if quick:
-        seeds = ", ".join(str(len(item.seeds)) for item in chosen)
-        lines.append(
-            f"Quick: cut to {seeds} seeds (from 50, 20, 10) and a quarter of the rates; steps uncut.\n"
-            "Too few for the claims about levels and escapes: those are checked in the full demo only."
-        )
+        lines += [
+            "Quick: fewer seeds and rates. Claims about losses, accuracies and escapes need more seeds:",
+            "they are checked in the full demo only.",
+        ]
     return "\n".join(lines)
 
 
@@ -101,8 +106,8 @@ def _draw(outcomes: Sequence[Outcome], options: argparse.Namespace) -> None:
         for name, figure in draw_all(outcomes).items():
             path = options.save / f"{name}.png"
             figure.savefig(path, dpi=150)
-            print(path)
-    elif options.no_show:
+            print(path, file=sys.stderr if options.json else sys.stdout)
+    elif options.no_show or options.json:
         return
     elif windows.available():
         draw_all(outcomes, windows.new_figure)

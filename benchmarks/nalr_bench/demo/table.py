@@ -1,56 +1,83 @@
-"""The demo's one table, as text."""
+"""The demo's table, for the terminal and for Markdown, and the same as plain numbers."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
+from nalr_bench.demo.claims import Claim
 from nalr_bench.demo.comparisons import CONSTANT, MethodResult, Outcome
+from nalr_bench.tables import ABSENT, aligned, jsonable
 
-HEADINGS = ("method", "start rate", "final loss", "/ best fixed", "test accuracy", "global basin", "diverged")
-ABSENT = "-"
+HEADINGS = ("start rate", "final loss", "/ best fixed", "test accuracy", "global basin", "diverged")
 
 
 def render(outcomes: Sequence[Outcome]) -> str:
-    """Return the table: a group of rows for each problem, a row for each method.
+    """Return a table for each problem, a row for each method.
 
-    The final loss is the geometric mean over seeds of (full loss over the last 5 % of the steps + epsilon).
+    The final loss is the geometric mean over seeds of (full loss over the last 5 % of the steps + ε).
     """
-    groups = [
-        (_heading(outcome), [_cells(outcome, label, result) for label, result in outcome.methods.items()])
-        for outcome in outcomes
-    ]
-    rows = [HEADINGS, *(row for _, group in groups for row in group)]
-    widths = [max(len(row[k]) for row in rows) for k in range(len(HEADINGS))]
-    rule = "-" * (sum(widths) + 2 * len(widths))
-    lines = [_line(HEADINGS, widths), rule]
-    for heading, group in groups:
-        lines += [heading, *(_line(row, widths) for row in group), rule]
-    return "\n".join(lines)
+    return "\n\n".join(f"{heading(outcome)}\n{aligned(rows(outcome))}" for outcome in outcomes)
 
 
-def _heading(outcome: Outcome) -> str:
+def heading(outcome: Outcome) -> str:
+    """Return what a table is about."""
     problem, seeds = outcome.comparison.problem, len(outcome.comparison.seeds)
     return f"{problem.title}: {problem.num_steps} steps, {seeds} seeds, loss + {problem.epsilon:g}"
 
 
+def rows(outcome: Outcome) -> list[tuple[str, ...]]:
+    """Return a table's rows, headings first."""
+    body = [_cells(outcome, label, result) for label, result in outcome.methods.items()]
+    return [("method", *HEADINGS), *body]
+
+
+def to_dict(outcomes: Sequence[Outcome], claims: Sequence[Claim]) -> dict[str, Any]:
+    """Return tables and claims as dicts, lists, strings and numbers; None for what is not finite."""
+    found: dict[str, Any] = jsonable(
+        {
+            "problems": [
+                {
+                    "problem": outcome.comparison.problem.name,
+                    "title": outcome.comparison.problem.title,
+                    "num_steps": outcome.comparison.problem.num_steps,
+                    "seeds": list(outcome.comparison.seeds),
+                    "methods": [_method(outcome, label, result) for label, result in outcome.methods.items()],
+                }
+                for outcome in outcomes
+            ],
+            "claims": [{"claim": claim.text, "holds": claim.holds} for claim in claims],
+        }
+    )
+    return found
+
+
+def _method(outcome: Outcome, label: str, result: MethodResult) -> dict[str, Any]:
+    return {
+        "method": label,
+        "start_rate": result.rate,
+        "at_edge": result.at_edge,
+        "final_loss": result.score,
+        "over_best_fixed": outcome.ratio(label),
+        "test_accuracy": _mean(result.accuracies),
+        "global_basin": result.solved_share,
+        "diverged": result.num_diverged,
+    }
+
+
 def _cells(outcome: Outcome, label: str, result: MethodResult) -> tuple[str, ...]:
-    accuracy, solved = result.mean_metric("test_accuracy"), result.solved_share
-    edge = "*" if label in outcome.tuned and outcome.tuned[label].at_edge else ""
+    accuracy, solved = _mean(result.accuracies), result.solved_share
     return (
         label,
-        f"{result.rule.base_lr:.3g}{edge}",
+        f"{result.rate:.3g}{'*' if result.at_edge else ''}",
         f"{result.score:.3g}",
         "1" if label == CONSTANT else f"{outcome.ratio(label):.3g}",
-        ABSENT if accuracy is None else f"{accuracy:.1%}",
+        ABSENT if math.isnan(accuracy) else f"{accuracy:.1%}",
         ABSENT if solved is None else f"{solved:.0%}",
-        f"{result.num_diverged}/{len(result.runs)}",
+        f"{result.num_diverged}/{len(result.results)}",
     )
 
 
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    """Return one line: the first cell to the left and indented, the others to the right."""
-    first, *rest = (
-        f"{cell:{'<' if k == 0 else '>'}{width}}"
-        for k, (cell, width) in enumerate(zip(cells, widths, strict=True))
-    )
-    return "  " + "  ".join([first, *rest])
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else math.nan

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from nalr_bench.kernels.options import names_of, whole_number
-from nalr_bench.race.options import document
+from nalr_bench.readers import document, names_of, natural_number, whole_number
 
 STUDIES = {
     "bias": "mean of tr Σ and |G|² against the truth",
@@ -40,7 +39,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--draws", metavar="N", type=draws, help="draws of each cell, at least 30 (default 10000)"
     )
-    parser.add_argument("--seed", metavar="N", type=seed, default=0, help="seed of all draws (default 0)")
+    parser.add_argument("--seed", metavar="N", type=natural_number, default=0, help="seed of all draws")
     parser.add_argument(
         "--jobs", metavar="N", type=whole_number, help="processes (default: one for each CPU)"
     )
@@ -56,10 +55,3 @@ def draws(text: str) -> int:
     if number < FEWEST_DRAWS:
         raise argparse.ArgumentTypeError(f"must be at least {FEWEST_DRAWS}, got {text!r}")
     return number
-
-
-def seed(text: str) -> int:
-    """Return a whole number of at least 0."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 0, got {text!r}")
-    return int(text)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Collection
-from pathlib import Path
+
+from nalr_bench.readers import names_of, picture, whole_number, whole_numbers
 
 GROUPS = {
     "batch": "rows (B, D) to Moments, float32",
@@ -17,8 +17,6 @@ GROUPS = {
     "start": "start of a process",
 }
 """Names for `--only`, in the order of execution."""
-
-SUFFIXES = (".png", ".svg")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -46,42 +44,3 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", metavar="N", type=whole_number, help="rounds to take the medians of")
     parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
     parser.add_argument("--plot", metavar="FILE", type=picture, help="draw the batch group as PNG or SVG")
-
-
-def whole_number(text: str) -> int:
-    """Return a whole number of at least 1, such as 1e6."""
-    try:
-        number = float(text)
-        if number >= 1 and number == int(number):
-            return int(number)
-    except (ValueError, OverflowError):
-        pass
-    raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
-
-
-def whole_numbers(text: str) -> list[int]:
-    """Return the whole numbers of a comma-separated list."""
-    return [whole_number(part.strip()) for part in text.split(",")]
-
-
-def names_of(known: Collection[str]) -> Callable[[str], list[str]]:
-    """Return a reader of comma-separated names, all of them `known`."""
-
-    def read(text: str) -> list[str]:
-        names = [part.strip() for part in text.split(",")]
-        for name in names:
-            if name not in known:
-                raise argparse.ArgumentTypeError(f"must be one of {', '.join(known)}, got {name!r}")
-        return names
-
-    return read
-
-
-def picture(text: str) -> Path:
-    """Return the path of a picture, checked now rather than after minutes of work."""
-    path = Path(text)
-    if path.suffix.lower() not in SUFFIXES:
-        raise argparse.ArgumentTypeError(f"must end with {' or '.join(SUFFIXES)}, got {text!r}")
-    if not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"must be in a directory that exists, got {text!r}")
-    return path

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import math
-from collections.abc import Callable, Iterable
-from difflib import get_close_matches
-from pathlib import Path
 
-from nalr_bench.kernels.options import picture, whole_number
+from nalr_bench.readers import document, finite, known, parts, picture, whole_number
 
 GROUPS = ("tuning", "held-out", "all")
 OPTIMIZERS = ("sgd", "momentum", "adamw")
 SHORTHANDS = ("ours", "schedules", "peers", "published")
+ALL_TASKS = "all"
 RATES_PROBLEM = "mlp-digits"
 
 
@@ -23,6 +20,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--group", type=group, default="all", help=f"problems: {', '.join(GROUPS)} (default all)"
     )
     what.add_argument("--problem", metavar="NAME", type=problems, action="extend", help="only this problem")
+    what.add_argument(
+        "--task",
+        metavar="NAME",
+        type=tasks,
+        action="extend",
+        help=f"train this network in PyTorch, or {ALL_TASKS}; problems are raced too only if named",
+    )
     what.add_argument(
         "--method",
         metavar="NAME",
@@ -37,14 +41,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="extend",
         help=f"only with {', '.join(OPTIMIZERS)}",
     )
-    what.add_argument("--seeds", metavar="N", type=whole_number, help="runs of each kind (default 5)")
+    what.add_argument(
+        "--seeds", metavar="N", type=whole_number, help="runs of each kind (default 5; on tasks 3)"
+    )
     what.add_argument(
         "--steps", metavar="T", type=whole_number, help="length of each run (default: as planned)"
     )
     what.add_argument(
         "--offset", metavar="C", type=finite, default=0.0, help="add C to every loss that methods are shown"
     )
-    what.add_argument("--quick", action="store_true", help="six problems, SGD, 2 seeds, 500 steps")
+    what.add_argument(
+        "--quick", action="store_true", help="six problems, SGD, 2 seeds, 500 steps; tasks: 1 seed, 100 steps"
+    )
     what.add_argument(
         "--ablate", action="store_true", help="nalr with each ingredient taken out (SGD, unless you say)"
     )
@@ -55,6 +63,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     out = parser.add_argument_group("what comes out")
     out.add_argument("--json", action="store_true", help="print JSON and nothing else")
+    out.add_argument(
+        "--hash",
+        action="store_true",
+        help="run nalr's methods alone and print one SHA-256 of their rates and losses: the same for two "
+        "versions of the code whose rates are the same to the bit",
+    )
     out.add_argument("--report", metavar="FILE", type=document, help="write all tables as Markdown")
     out.add_argument(
         "--plot", metavar="FILE", type=picture, help="draw final losses over base rates, PNG or SVG"
@@ -68,7 +82,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=problem,
         help=f"on this problem (default {RATES_PROBLEM}, or the first)",
     )
-    out.add_argument("--list", action="store_true", help="print problems and methods, and run nothing")
+    out.add_argument("--list", action="store_true", help="print problems, tasks and methods; run nothing")
 
 
 def group(text: str) -> str:
@@ -86,14 +100,22 @@ def problem(text: str) -> str:
 
 def problems(text: str) -> list[str]:
     """Return the problems of a list with commas."""
-    return _listed(text, problem)
+    return [problem(name) for name in parts(text)]
+
+
+def tasks(text: str) -> list[str]:
+    """Return the tasks of a list with commas."""
+    from nalr_bench.race.tasks.catalog import TASKS
+
+    names = [known("a task", name, (*TASKS, ALL_TASKS)) for name in parts(text)]
+    return list(TASKS) if ALL_TASKS in names else names
 
 
 def methods(text: str) -> list[str]:
     """Return the methods of a list with commas, sets in full."""
     from nalr_bench.race.methods.roster import METHODS, SETS
 
-    names = _listed(text, lambda name: known("a method", name, (*METHODS, *SETS)))
+    names = [known("a method", name, (*METHODS, *SETS)) for name in parts(text)]
     return [
         full for name in names for full in ([each.name for each in SETS[name]] if name in SETS else [name])
     ]
@@ -101,42 +123,4 @@ def methods(text: str) -> list[str]:
 
 def optimizers(text: str) -> list[str]:
     """Return the optimizers of a list with commas."""
-    return _listed(text, lambda name: known("an optimizer", name, OPTIMIZERS))
-
-
-def finite(text: str) -> float:
-    """Return the number that `text` says, nan and infinity refused."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise argparse.ArgumentTypeError(f"must be a finite number, got {text!r}")
-    return number
-
-
-def document(text: str) -> Path:
-    """Return the path of a report that can be written: refused now, not after hours of work."""
-    path = Path(text)
-    if path.suffix.lower() != ".md":
-        raise argparse.ArgumentTypeError(f"must end with .md, got {text!r}")
-    if not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"must be in a directory that exists, got {text!r}")
-    return path
-
-
-def known(what: str, name: str, names: Iterable[str]) -> str:
-    """Return `name`; refuse what is not among `names`, with the nearest of them."""
-    names = list(names)
-    if name in names:
-        return name
-    near = (
-        get_close_matches(name, names, n=3, cutoff=0.4)
-        or [each for each in names if name and name in each][:3]
-    )
-    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "nalr race --list names all"
-    raise argparse.ArgumentTypeError(f"{name!r} is not {what}: {hint}")
-
-
-def _listed(text: str, read: Callable[[str], str]) -> list[str]:
-    return [read(part.strip()) for part in text.split(",")]
+    return [known("an optimizer", name, OPTIMIZERS) for name in parts(text)]

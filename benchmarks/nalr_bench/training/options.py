@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from nalr_bench.kernels.options import names_of, whole_number
+from nalr_bench.readers import names_of, whole_number
 
 STUDIES = {
     "mlp": "a step of an MLP, with nalr and with its peers",

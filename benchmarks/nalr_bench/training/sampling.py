@@ -17,7 +17,7 @@ SHARES = (4, 16, 64)
 
 
 def sampling(steps: int = STEPS, shares: Sequence[int] = SHARES) -> list[Fact]:
-    """Return how much noisier h is on each share of the coordinates, for the transformer of the real runs.
+    """Return how much noisier h is with each share of the coordinates, on the transformer of the race.
 
     The mean is the same, since the sample is spread over all tensors; so the ratio of the standard
     deviations of its changes is the loss of signal-to-noise ratio: √share for independent coordinates.
@@ -26,7 +26,7 @@ def sampling(steps: int = STEPS, shares: Sequence[int] = SHARES) -> list[Fact]:
     from torch.nn.functional import cross_entropy
 
     from nalr.torch.sums.path import TensorPath
-    from nalr_bench.real.roster import TASKS
+    from nalr_bench.race.tasks.catalog import TASKS
 
     task = TASKS["transformer"]
     with torch.random.fork_rng(devices=[]):

@@ -8,6 +8,8 @@ from nalr_bench.parallel import Workers
 from nalr_bench.race.engine.result import Key, Result
 from nalr_bench.race.engine.run import Start, run
 from nalr_bench.race.engine.store import Store
+from nalr_bench.race.engine.training import train
+from nalr_bench.race.tasks.task import Task
 
 
 class RunFailed(RuntimeError):
@@ -58,8 +60,8 @@ def race(
 def named_run(start: Start) -> Result:
     """Make the run; an exception of it says which run it was."""
     try:
-        return run(start)
+        return train(start) if isinstance(start.entry, Task) else run(start)
     except Exception as error:
         rate = "" if start.factor != start.factor else f", b = {start.factor:g}"
-        where = f"{start.contender.name} on {start.entry.name}{rate}, seed {start.seed}"
+        where = f"{start.method.name} on {start.entry.name}{rate}, seed {start.seed}"
         raise RunFailed(f"{where}: {error!r}") from error

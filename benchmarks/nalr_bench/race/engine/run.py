@@ -1,4 +1,4 @@
-"""One run of the race: a contender on a problem, from a seed."""
+"""One run on a problem: a method on it, from a seed."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from nalr_bench.race.engine.result import Key, Result
 from nalr_bench.race.methods.method import Diverged, Method, Stepper
 from nalr_bench.race.problems.entry import Entry
 from nalr_bench.race.problems.problem import Problem
+from nalr_bench.race.tasks.task import Task
 
 Array = NDArray[np.float64]
 
@@ -22,7 +23,7 @@ FINAL_SHARE = 0.05
 FINAL_POINTS = 20
 """… this many of them: on smooth curves the same to a percent as every step, at a fifth of the time."""
 CHECKPOINTS = 60
-"""Points of the full loss's curve, half of them evenly spread and half geometrically."""
+"""Points of the curves that are kept, half of them evenly spread and half geometrically."""
 RUNAWAY = 1e3
 """An outcome this many times worse than the start has diverged, finite or not."""
 
@@ -33,22 +34,22 @@ class Start:
 
     Attributes
     ----------
-    entry : Entry
-        The problem.
-    contender : Method
+    entry : Entry or Task
+        What it runs on.
+    method : Method
         The method.
     factor : float
         Its base rate over the natural one; nan where it takes none.
     seed : int
         Where all the randomness comes from.
     num_steps : int or None
-        Length of the run; None for the problem's own.
+        Length of the run; None for that of the entry.
     offset : float
         A constant added to every loss that the method sees, and to no loss that it is judged by.
     """
 
-    entry: Entry
-    contender: Method
+    entry: Entry | Task
+    method: Method
     factor: float
     seed: int
     num_steps: int | None = None
@@ -57,24 +58,31 @@ class Start:
     @property
     def key(self) -> Key:
         """Return which run this is."""
-        return Key(self.entry.name, self.contender.name, self.factor, self.seed)
+        return Key(self.entry.name, self.method.name, self.factor, self.seed)
+
+    @property
+    def base_lr(self) -> float:
+        """Return the base rate itself; nan where the method takes none."""
+        return self.entry.base_lr(self.method.optimizer, self.factor)
 
 
 def run(start: Start) -> Result:
-    """Make the run; the same for the same start."""
+    """Make a run on a problem; the same for the same start."""
+    if not isinstance(start.entry, Entry):
+        raise TypeError(f"`start` must be on a problem, got the task {start.entry.name!r}.")
     problem = start.entry.make(start.num_steps)
     began = time.perf_counter()
     # A run that overflows is a result. Arithmetic says so through errstate, methods through warnings.
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         params = np.ascontiguousarray(problem.start(start.seed), dtype=np.float64)
-        base_lr = start.factor * start.entry.natural(start.contender.optimizer)
         first_loss = problem.full_loss(params)
-        stepper = start.contender.begin(params, base_lr, problem.num_steps)
+        stepper = start.method.begin(params, start.base_lr, problem.num_steps)
         notes, judged = _follow(problem, params, stepper, start.offset)
         final = notes.final_loss() if np.isfinite(judged).all() else math.inf
         diverged = not final <= RUNAWAY * (abs(first_loss) + problem.epsilon)  # nan included
         solved = problem.solved(judged)
+        metrics = None if diverged else problem.metrics(judged)
     return Result(
         final_loss=math.inf if diverged else final,
         diverged=diverged,
@@ -83,19 +91,21 @@ def run(start: Start) -> Result:
         losses=notes.losses,
         rates=notes.rates,
         seconds=time.perf_counter() - began,
+        metrics=metrics,
     )
 
 
-def _follow(problem: Problem, params: Array, stepper: Stepper, offset: float) -> tuple[_Notes, Array]:
+def _follow(problem: Problem, params: Array, stepper: Stepper, offset: float) -> tuple[Notes, Array]:
     """Step to the end, or to the first parameter that is not finite; return notes and what is judged."""
-    notes = _Notes(problem)
+    notes = Notes(problem.num_steps, FINAL_POINTS)
     try:
         for step in range(1, problem.num_steps + 1):
             loss, rows = problem.sample(params)
             rate = stepper.step(rows, loss + offset)
-            if step in notes.wanted:
+            if step in notes.wanted or step in notes.end:
                 judged = stepper.judged()
-                notes.add(step, problem.full_loss(judged), rate)
+                full_loss = problem.full_loss(judged)
+                notes.add(step, full_loss, rate)
                 if not math.isfinite(float(judged.sum())):
                     return notes, judged
     except (OverflowError, Diverged):
@@ -103,29 +113,40 @@ def _follow(problem: Problem, params: Array, stepper: Stepper, offset: float) ->
     return notes, stepper.judged()
 
 
-class _Notes:
-    """The full losses and rates of a run at its checkpoints."""
+class Notes:
+    """Losses and rates of a run at its checkpoints.
 
-    def __init__(self, problem: Problem) -> None:
-        total = problem.num_steps
-        self._final_from = total - max(1, round(FINAL_SHARE * total))
-        curve = {
-            *np.linspace(1, total, CHECKPOINTS // 2).round().astype(int).tolist(),
-            *np.geomspace(1, total, CHECKPOINTS // 2).round().astype(int).tolist(),
-        }
-        end = np.linspace(self._final_from + 1, total, min(FINAL_POINTS, total - self._final_from))
-        self._end = set(end.round().astype(int).tolist())
-        self.wanted = frozenset(curve | self._end)
+    Attributes
+    ----------
+    wanted, end : frozenset of int
+        The steps of the curve, and those whose mean full loss is the final loss.
+    last_from : int
+        Steps before the last part of the run.
+    steps, losses, rates : list
+        What was added.
+    """
+
+    def __init__(self, total: int, final_points: int) -> None:
+        self.last_from = total - max(1, round(FINAL_SHARE * total))
+        self.wanted = _whole(
+            np.linspace(1, total, CHECKPOINTS // 2), np.geomspace(1, total, CHECKPOINTS // 2)
+        )
+        self.end = _whole(np.linspace(self.last_from + 1, total, min(final_points, total - self.last_from)))
         self.steps: list[int] = []
         self.losses: list[float] = []
         self.rates: list[float] = []
 
     def add(self, step: int, loss: float, rate: float) -> None:
+        """Write down a checkpoint."""
         self.steps.append(step)
         self.losses.append(float(loss) if math.isfinite(loss) else math.inf)
         self.rates.append(float(rate))
 
     def final_loss(self) -> float:
-        """Return the mean of the last losses; inf if there are none."""
-        last = [loss for step, loss in zip(self.steps, self.losses, strict=True) if step in self._end]
-        return float(np.mean(last)) if len(last) == len(self._end) else math.inf
+        """Return the mean of the losses at `end`; inf if the run did not get there."""
+        last = [loss for step, loss in zip(self.steps, self.losses, strict=True) if step in self.end]
+        return float(np.mean(last)) if len(last) == len(self.end) else math.inf
+
+
+def _whole(*points: Array) -> frozenset[int]:
+    return frozenset(np.concatenate(points).round().astype(int).tolist())

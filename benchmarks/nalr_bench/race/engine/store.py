@@ -9,14 +9,14 @@ import sqlite3
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from nalr_bench.race.engine.fingerprint import fingerprint
 from nalr_bench.race.engine.result import Result
 from nalr_bench.race.engine.run import Start
+from nalr_bench.race.tasks.task import Task
 
-ENGINE = "nalr_bench.race.engine.run"
-"""The module that every run depends on, besides its problem's and its contender's."""
+RUN, TRAIN = "nalr_bench.race.engine.run", "nalr_bench.race.engine.training"
+"""The modules that runs on problems and on tasks depend on, besides those of entry and method."""
 
 
 class Store:
@@ -68,20 +68,16 @@ class Store:
 
     def name(self, start: Start) -> str:
         """Return what the result of `start` is kept under."""
-        maker = getattr(start.entry.make, "func", start.entry.make)
-        modules = (ENGINE, maker.__module__, type(start.contender).__module__)
+        engine = TRAIN if isinstance(start.entry, Task) else RUN
         settings = (
-            repr(start.contender),
-            repr(getattr(start.entry.make, "args", ())),
-            repr(getattr(start.entry.make, "keywords", {})),
-            getattr(maker, "__qualname__", repr(maker)),
-            start.entry.name,
-            start.factor * start.entry.natural(start.contender.optimizer),
+            repr(start.method),
+            *start.entry.settings,
+            start.base_lr,
             start.seed,
             start.num_steps,
             start.offset,
-            sys.version_info[:2],  # the transformer reads its standard library
-            self._fingerprint(modules),
+            sys.version_info[:2],  # the text of the transformers is the source of Python's library
+            self._fingerprint((engine, start.entry.module, type(start.method).__module__)),
         )
         return hashlib.sha256(repr(settings).encode()).hexdigest()
 
@@ -98,5 +94,4 @@ def default_path() -> Path:
 
 
 def _from_json(text: str) -> Result:
-    values: list[Any] = json.loads(text)  # inf and nan go there and back as Infinity and NaN
-    return Result(*values)
+    return Result(*json.loads(text))  # inf and nan are written and read as Infinity and NaN

@@ -107,14 +107,14 @@ class Controlled:
     def __init__(
         self, controller: NoiseAdaptiveLR, mover: Mover, params: Array, *, sees_params: bool
     ) -> None:
-        self._controller = controller
+        self.controller = controller
         self._mover = mover
         self._params = params
         self._seen = params if sees_params else None
 
     def step(self, rows: Array, loss: float) -> float:
         """Take a step at the controller's rate."""
-        lr = self._controller.get_adapted_lr(rows, loss, self._seen)
+        lr = self.controller.get_adapted_lr(rows, loss, self._seen)
         self._mover.move(rows, lr)
         return lr
 

@@ -7,7 +7,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from nalr_bench.race.problems.digits import load_digits
-from nalr_bench.race.problems.network import Network, Part
+from nalr_bench.race.problems.network import Array, Network, Part
+from nalr_bench.race.problems.passes import Passes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,11 +31,14 @@ class ConvNet(Network):
         Part((10,)),
     )
 
+    def start(self, seed: int) -> Array:
+        """Draw the first weights, and begin the passes over the training images."""
+        self._passes = Passes(len(_images()[1]), self.batch_size, seed)
+        return super().start(seed)
+
     def _draw(self) -> tuple[Tensor, Tensor]:
         images, labels = self._everything()
-        if self._queue.size < self.batch_size:
-            self._queue = self._batches.permutation(len(labels))
-        chosen, self._queue = self._queue[: self.batch_size], self._queue[self.batch_size :]
+        chosen = self._passes.draw()
         return images[chosen], labels[chosen]
 
     def _everything(self) -> tuple[Tensor, Tensor]:

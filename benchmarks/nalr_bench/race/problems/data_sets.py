@@ -1,4 +1,4 @@
-"""Data sets of the race, and the shuffled passes by which a run goes through one."""
+"""Data sets of the race."""
 
 from __future__ import annotations
 
@@ -11,33 +11,12 @@ from numpy.typing import NDArray
 from nalr_bench.race.problems import digits
 from nalr_bench.race.problems.problem import Array
 
-Indices = NDArray[np.int64]
-
 
 class DataSet(NamedTuple):
     """N samples of F features, the last of which is 1 for the bias, and what to predict."""
 
     features: Array  # (N, F)
     targets: NDArray[Any]  # (N,) class numbers, or values
-
-
-class Passes:
-    """Minibatches of a shuffled data set; each sample once before any comes again, the rest is skipped."""
-
-    def __init__(self, num_samples: int, batch_size: int, seed: int) -> None:
-        self._num_samples = num_samples
-        self._batch_size = batch_size
-        self._rng = np.random.default_rng([seed, 0])
-        self._order: Indices = np.empty(0, dtype=np.int64)
-        self._next = 0
-
-    def draw(self) -> Indices:
-        """Return the numbers of the next minibatch's samples."""
-        begin, self._next = self._next, self._next + self._batch_size
-        if self._next > self._order.size:
-            self._order = self._rng.permutation(self._num_samples)
-            begin, self._next = 0, self._batch_size
-        return self._order[begin : self._next]
 
 
 @lru_cache(maxsize=1)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nalr import _checks
+from nalr_bench.race.problems.passes import Passes
 
 Array = NDArray[np.float64]
 INPUTS, HIDDEN, CLASSES = 64, 32, 10
@@ -106,8 +107,7 @@ class DigitsMLP:
 
     def start(self, seed: int) -> Array:
         """Draw the first weights and begin a fresh pass over the training set."""
-        self._shuffles = np.random.default_rng([seed, 0])
-        self._queue: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        self._passes = Passes(len(load_digits().train_labels), self.batch_size, seed)
         params = np.zeros(NUM_PARAMETERS)
         layers = layers_of(params)
         weights = np.random.default_rng([seed, 1])
@@ -118,9 +118,7 @@ class DigitsMLP:
     def sample(self, params: Array) -> tuple[float, Array]:
         """Draw the next minibatch of the pass: mean loss, and one row per sample or microbatch."""
         digits = load_digits()
-        if self._queue.size < self.batch_size:
-            self._queue = self._shuffles.permutation(len(digits.train_labels))
-        chosen, self._queue = self._queue[: self.batch_size], self._queue[self.batch_size :]
+        chosen = self._passes.draw()
         return loss_and_rows(
             params, digits.train_images[chosen], digits.train_labels[chosen], self.microbatch_size
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from nalr_bench.race.problems.problem import Problem
 
@@ -51,3 +52,27 @@ class Entry:
         if optimizer == "adamw":
             return self.natural_adamw
         return self.natural_sgd * (1.0 - MOMENTUM if optimizer == "momentum" else 1.0)
+
+    def base_lr(self, optimizer: str, factor: float) -> float:
+        """Return the base rate that is `factor` times the natural one."""
+        return factor * self.natural(optimizer)
+
+    @property
+    def module(self) -> str:
+        """Return the module whose code makes the problem."""
+        return str(self._maker.__module__)
+
+    @property
+    def settings(self) -> tuple[Any, ...]:
+        """Return what a run depends on besides code and rate: neither the group nor the family."""
+        maker = self._maker
+        return (
+            getattr(maker, "__qualname__", repr(maker)),
+            repr(getattr(self.make, "args", ())),
+            repr(getattr(self.make, "keywords", {})),
+            self.name,
+        )
+
+    @property
+    def _maker(self) -> Any:
+        return getattr(self.make, "func", self.make)

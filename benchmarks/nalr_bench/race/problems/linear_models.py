@@ -9,8 +9,9 @@ from functools import lru_cache
 import numpy as np
 
 from nalr import _checks
-from nalr_bench.race.problems.data_sets import DataSet, Passes
+from nalr_bench.race.problems.data_sets import DataSet
 from nalr_bench.race.problems.digits import CLASSES, log_probabilities
+from nalr_bench.race.problems.passes import Passes
 from nalr_bench.race.problems.problem import Array
 
 

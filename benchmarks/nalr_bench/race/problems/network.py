@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Array = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 MICROBATCHES = 4
 
@@ -50,7 +49,6 @@ class Network:
     def start(self, seed: int) -> Array:
         """Draw the first weights, and begin the stream of minibatches."""
         self._batches = np.random.default_rng([seed, 0])
-        self._queue: Integers = np.empty(0, dtype=np.int64)
         weights = np.random.default_rng([seed, 1])
         sizes = [math.prod(part.shape) for part in self.parts]
         return np.concatenate(

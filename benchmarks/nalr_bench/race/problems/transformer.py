@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
 import math
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nalr_bench.race.problems.letters import LETTERS, Integers, modules, windows
 from nalr_bench.race.problems.network import Network, Part
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Integers = NDArray[np.int64]
-
 WIDTH, CONTEXT, HEADS, LAYERS = 32, 32, 2, 2
-MODULES = ("argparse", "difflib", "fractions", "heapq", "statistics", "tarfile", "textwrap")
-"""Long ones in pure Python: 400 kB of code and of English in Python 3.11."""
-FIRST_LETTER, LETTERS = 31, 96
-"""Printable ASCII is 32 to 126; 31 stands for the end of a line, and every other sign becomes a space."""
 FULL_WINDOWS = 64
 
 
@@ -57,11 +49,11 @@ class CharTransformer(Network):
 
     def _draw(self) -> tuple[Tensor, Tensor]:
         text = _text()
-        return _windows(self._batches.integers(text.size - CONTEXT, size=self.batch_size))
+        return windows(text, self._batches.integers(text.size - CONTEXT, size=self.batch_size), CONTEXT)
 
     def _everything(self) -> tuple[Tensor, Tensor]:
         starts = np.random.default_rng(0).integers(_text().size - CONTEXT, size=FULL_WINDOWS)
-        return _windows(starts)
+        return windows(_text(), starts, CONTEXT)
 
     def _logits(self, layers: list[Tensor], inputs: Tensor) -> Tensor:
         import torch
@@ -105,17 +97,4 @@ def _normal(hidden: Tensor, gain: Tensor) -> Tensor:
 
 @lru_cache(maxsize=1)
 def _text() -> Integers:
-    """Return the letters of `MODULES`, 0 to 95: the same for the same Python."""
-    source = "".join(inspect.getsource(importlib.import_module(name)) for name in MODULES)
-    letters = np.frombuffer(source.encode("ascii", "replace"), dtype=np.uint8).astype(np.int64)
-    letters[letters == ord("\n")] = FIRST_LETTER
-    letters[(letters < FIRST_LETTER) | (letters > 126)] = ord(" ")
-    return letters - FIRST_LETTER
-
-
-def _windows(starts: Integers) -> tuple[Tensor, Tensor]:
-    """Return the letters from each of `starts`, (N, CONTEXT), and the letters after them."""
-    import torch
-
-    windows = torch.from_numpy(_text()[starts[:, None] + np.arange(CONTEXT + 1)])
-    return windows[:, :-1], windows[:, 1:]
+    return np.concatenate(modules())

@@ -8,18 +8,19 @@ from typing import Any
 
 from nalr_bench.race.methods.ours import Nalr
 from nalr_bench.race.problems.entry import GROUPS
+from nalr_bench.race.reports.numbers import FACTORS, worst
 from nalr_bench.race.reports.report import Report
 from nalr_bench.race.scoring.score import ALL
 from nalr_bench.race.scoring.standing import Standing
-from nalr_bench.tables import number, percent, worst
+from nalr_bench.tables import aligned, number, percent, wrapped
 
 FULL = "full rule"
 
-HEADINGS = ("tuning", "÷ full", "held-out", "÷ full", "escape", "worst cell")
+HEADINGS = (*(heading for group in GROUPS for heading in (group, "÷ full")), "escape", "worst cell")
 LEGEND = (
-    "Tuning, held-out: final loss over that of the hand-tuned linear decay, geometric mean over the",
-    "problems of that group, seeds, and base rates b from 1e-4 to 1 times the natural one. ÷ full: over the",
-    "same of the full rule; above 1 the ingredient is worth having.",
+    "Tuning, held-out: final loss over that of the hand-tuned linear decay, geometric mean over the "
+    f"problems of that group, seeds, and {FACTORS}. ÷ full: over the same of the full rule; above 1 the rule "
+    "is better with the ingredient."
 )
 
 
@@ -29,7 +30,7 @@ def compare(report: Report, rules: Sequence[Nalr]) -> list[dict[str, Any]]:
     The keys are `method`, `full` (a name), `label`, `escape` and `worst` over all problems, and `groups`, a
     dict for each group with `score` and `ratio`; numbers are nan where there is nothing to take them from.
     """
-    standings = {(s.contender, s.group): s for s in report.standings}
+    standings = {(s.method, s.group): s for s in report.standings}
     records = []
     for rule in rules:
         full = Nalr(rule.optimizer, rule.horizon).name
@@ -50,6 +51,11 @@ def compare(report: Report, rules: Sequence[Nalr]) -> list[dict[str, Any]]:
                 }
             )
     return records
+
+
+def render(records: Sequence[dict[str, Any]]) -> str:
+    """Return the tables and their legend as text."""
+    return "\n\n".join([*map(aligned, tables(records)), wrapped(LEGEND)])
 
 
 def tables(records: Sequence[dict[str, Any]]) -> list[list[tuple[str, ...]]]:

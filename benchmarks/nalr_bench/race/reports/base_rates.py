@@ -44,7 +44,7 @@ def plot_base_rates(report: Mapping[str, Any], group: str = "all") -> Figure:
 
     Examples
     --------
-    >>> method = {"contender": "nalr sgd", "optimizer": "sgd", "group": "all", "score": 0.9,
+    >>> method = {"method": "nalr sgd", "optimizer": "sgd", "group": "all", "score": 0.9,
     ...           "tuning_free": True, "profile": [[0.001, 0.9], [0.1, 0.8]]}
     >>> figure = plot_base_rates({"standings": [method]})
     >>> [line.get_label() for line in figure.axes[0].lines]
@@ -73,7 +73,7 @@ def plot_rates(runs: Mapping[str, Any]) -> Figure:
     Parameters
     ----------
     runs : mapping
-        From `nalr_bench.race.reports.curves.curves`: `problem`, and `runs` with `contender`, `factor`,
+        From `nalr_bench.race.reports.curves.curves`: `problem`, and `runs` with `method`, `factor`,
         `tuned`, `steps`, `losses` and `rates`.
 
     Returns
@@ -89,7 +89,7 @@ def plot_rates(runs: Mapping[str, Any]) -> Figure:
 
     Examples
     --------
-    >>> run = {"contender": "nalr sgd", "factor": 0.01, "tuned": False,
+    >>> run = {"method": "nalr sgd", "factor": 0.01, "tuned": False,
     ...        "steps": [1, 2], "losses": [3.0, 2.0], "rates": [0.1, 0.2]}
     >>> figure = plot_rates({"problem": "bowl", "runs": [run]})
     >>> [ax.get_ylabel() for ax in figure.axes]
@@ -105,7 +105,7 @@ def plot_rates(runs: Mapping[str, Any]) -> Figure:
     known = [loss for run in runs["runs"] for loss in run["losses"] if loss is not None]
     rates.set_yscale("log")
     losses.set_yscale("log" if known and min(known) > 0.0 else "linear")
-    rates.set_title(f"{runs['runs'][0]['contender']} on {runs['problem']}, by base rate b", **TITLE)
+    rates.set_title(f"{runs['runs'][0]['method']} on {runs['problem']}, by base rate b", **TITLE)
     rates.set_ylabel("learning rate")
     losses.set_ylabel("full loss")
     losses.set_xlabel("step")
@@ -121,7 +121,7 @@ def _draw_methods(
     ax.set_xscale("log")
     ax.set_yscale("log")
     for method in methods:
-        label, look = f"{method['contender']}: {_short(method['score'])}", looks[_kind(method)]
+        label, look = f"{method['method']}: {_short(method['score'])}", looks[_kind(method)]
         points = [(b, regret) for b, regret in method["profile"] if b is not None and regret is not None]
         if points:
             ax.plot(*zip(*points, strict=True), label=label, **look)
@@ -151,7 +151,7 @@ def _looks(methods: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
 
 def _kind(method: Mapping[str, Any]) -> str:
     """Return the name without the optimizer's, if anything is left: "nalr anytime", "linear"."""
-    words = method["contender"].split()
+    words = method["method"].split()
     return " ".join(word for word in words if word != method["optimizer"]) or words[0]
 
 
@@ -164,7 +164,7 @@ def _shades(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _name(run: Mapping[str, Any]) -> str:
     factor = "" if run["factor"] is None else f"b = {run['factor']:g}"
-    return f"{run['contender']}, tuned, {factor}" if run["tuned"] else factor or run["contender"]
+    return f"{run['method']}, tuned, {factor}" if run["tuned"] else factor or run["method"]
 
 
 def _gaps(values: Sequence[float | None]) -> list[float]:

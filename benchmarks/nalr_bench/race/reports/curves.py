@@ -1,4 +1,4 @@
-"""Single runs of a race step by step, as `nalr.plotting.plot_rates` draws them."""
+"""Single runs of a race step by step, as `base_rates.plot_rates` draws them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nalr_bench.race.scoring.tuned import Tuned
 
 
 def curves(
-    results: Mapping[Key, Result], problem: str, contender: str, seed: int, tuned: Tuned | None = None
+    results: Mapping[Key, Result], problem: str, method: str, seed: int, tuned: Tuned | None = None
 ) -> dict[str, Any]:
     """Return one method's runs on a problem from every factor, and a hand-tuned run beside them.
 
@@ -19,7 +19,7 @@ def curves(
     ----------
     results : mapping of Key to Result
         What was run.
-    problem, contender, seed
+    problem, method, seed
         Which runs.
     tuned : Tuned, optional
         The schedule, at its best factor, whose run from the same seed is added; see `Score.tuned`.
@@ -28,12 +28,12 @@ def curves(
     -------
     dict
         `problem`, `seed`, and `runs`, in ascending order of factors and the tuned one last: a dict each with
-        `contender`, `factor` (None for a method without a rate), whether `tuned`, and the columns `steps`,
+        `method`, `factor` (None for a method without a rate), whether `tuned`, and the columns `steps`,
         `losses` and `rates`, with None where a value is not finite.
     """
-    wanted = {key.factor: key for key in results if key[:2] == (problem, contender) and key.seed == seed}
+    wanted = {key.factor: key for key in results if key[:2] == (problem, method) and key.seed == seed}
     keys = [wanted[factor] for factor in sorted(wanted)]
-    best = [key for key in results if tuned and key[:3] == (problem, tuned.contender, tuned.factor)]
+    best = [key for key in results if tuned and key[:3] == (problem, tuned.method, tuned.factor)]
     runs = [_run(key, results[key], False) for key in keys]
     runs += [_run(key, results[key], True) for key in best if key.seed == seed]
     return {"problem": problem, "seed": seed, "runs": runs}
@@ -41,7 +41,7 @@ def curves(
 
 def _run(key: Key, result: Result, tuned: bool) -> dict[str, Any]:
     return {
-        "contender": key.contender,
+        "method": key.method,
         "factor": _number(key.factor),
         "tuned": tuned,
         "steps": list(result.steps),

@@ -1,4 +1,4 @@
-"""A race as a Markdown document: the command that made it, and every table."""
+"""A race on problems as a Markdown document: the command that made it, and every table."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 from nalr_bench import tables as text
 from nalr_bench.race.choice import Choice
 from nalr_bench.race.problems.entry import GROUPS
-from nalr_bench.race.reports import ablations
-from nalr_bench.race.reports.report import LEGEND, Report, doubts, problem_rows
+from nalr_bench.race.reports import ablations, numbers
+from nalr_bench.race.reports.report import HEADINGS, LEGEND, Report, edges, problem_rows
 from nalr_bench.race.scoring.score import ALL
 from nalr_bench.race.scoring.standing import Standing
 
-SCORES = ("all", *GROUPS, "÷ constant", "diverged", "at b = 10", "escape", "steps")
+SCORES = ("all", *(heading for heading in HEADINGS if heading != "worst cell"))
 
 
 def write(report: Report, choice: Choice, command: str, records: Sequence[dict[str, Any]] = ()) -> str:
@@ -34,13 +34,13 @@ def write(report: Report, choice: Choice, command: str, records: Sequence[dict[s
     if choice.left_out:
         parts.append(f"Left out: {'; '.join(choice.left_out)}.")
     if records:
-        parts += ["## What each ingredient buys", *map(text.piped, ablations.tables(records))]
-        parts.append(" ".join(ablations.LEGEND))
+        parts += ["## The rule without each ingredient", *map(text.piped, ablations.tables(records))]
+        parts.append(ablations.LEGEND)
     parts += [
         "## Scores",
         *(text.piped(rows) for rows in _scores(report)),
-        " ".join(LEGEND),
-        *doubts(report),
+        LEGEND,
+        *edges(report),
         "## Worst cells",
         "The problem and base rate where a method did worst, in each group: mean over seeds.",
         *(text.piped(rows) for rows in _worst(report)),
@@ -54,7 +54,7 @@ def write(report: Report, choice: Choice, command: str, records: Sequence[dict[s
 def _extent(choice: Choice) -> str:
     length = "of each problem's own length" if choice.num_steps is None else f"of {choice.num_steps} steps"
     counts = (
-        f"{len(choice.entries)} problems, {len(choice.contenders)} methods, {choice.seeds} seeds, "
+        f"{len(choice.entries)} problems, {len(choice.methods)} methods, {choice.seeds} seeds, "
         f"{len(choice.starts())} runs {length}"
     )
     return counts + (f"; every loss shown to a method raised by {choice.offset:g}." if choice.offset else ".")
@@ -62,18 +62,18 @@ def _extent(choice: Choice) -> str:
 
 def _scores(report: Report) -> Iterator[list[tuple[str, ...]]]:
     for optimizer, methods in report.by_optimizer().items():
-        yield [(optimizer, *SCORES), *((method[ALL].contender, *_row(method)) for method in methods)]
+        yield [(optimizer, *SCORES), *((method[ALL].method, *_row(method)) for method in methods)]
 
 
 def _row(method: dict[str, Standing]) -> tuple[str, ...]:
     whole = method[ALL]
     return (
-        *(text.score(method[group]) if group in method else text.ABSENT for group in (ALL, *GROUPS)),
+        *(numbers.score(method[group]) if group in method else text.ABSENT for group in (ALL, *GROUPS)),
         text.number(whole.score_constant),
         text.percent(whole.diverged),
         text.percent(whole.diverged_extreme),
         text.percent(whole.escape),
-        text.steps(whole.steps),
+        numbers.steps(whole.steps),
     )
 
 
@@ -82,5 +82,5 @@ def _worst(report: Report) -> Iterator[list[tuple[str, ...]]]:
         rows: list[tuple[str, ...]] = [(optimizer, *GROUPS)]
         for method in methods:
             cells = [method[group].worst if group in method else None for group in GROUPS]
-            rows.append((method[ALL].contender, *map(text.worst, cells)))
+            rows.append((method[ALL].method, *map(numbers.worst, cells)))
         yield rows

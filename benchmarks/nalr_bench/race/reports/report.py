@@ -1,4 +1,4 @@
-"""How a race came out, as tables for the terminal and for Markdown, and as JSON."""
+"""The result of a race on problems, as tables for the terminal and as JSON."""
 
 from __future__ import annotations
 
@@ -9,24 +9,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from nalr_bench import tables as text
+from nalr_bench.race.engine.plan import EXTREME
 from nalr_bench.race.problems.entry import GROUPS, OPTIMIZERS
-from nalr_bench.race.scoring.score import ALL
+from nalr_bench.race.reports import numbers
+from nalr_bench.race.scoring.score import ALL, REACHED
 from nalr_bench.race.scoring.standing import Standing
 from nalr_bench.race.scoring.tuned import Tuned
 
-HEADINGS = (*GROUPS, "÷ constant", "worst cell", "diverged", "at b = 10", "escape", "steps")
+HEADINGS = (*GROUPS, "÷ constant", "worst cell", "diverged", f"at b = {EXTREME:g}", "escape", "steps")
 LEGEND = (
-    "Tuning, held-out: final loss over that of the hand-tuned linear decay, geometric mean over the",
-    "problems of that group, seeds, and base rates b from 1e-4 to 1 times the natural one; [95 % interval",
-    "over seeds]. The other columns are over all problems. ÷ constant: the same against the hand-tuned",
-    "constant rate. At b = 10: share that diverged there. Escape: share that left the wrong minima. Steps:",
-    "median to 1.1 times the tuned loss.",
+    "Tuning, held-out: final loss over that of the hand-tuned linear decay, geometric mean over the "
+    f"problems of that group, seeds, and {numbers.FACTORS}; [95 % interval over seeds]. The other columns "
+    "are over all problems. ÷ constant: the same against the hand-tuned constant rate. "
+    f"At b = {EXTREME:g}: share that diverged there. Escape: share that left the wrong minima. "
+    f"Steps: median to {REACHED:g} times the tuned loss."
 )
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a race has to say.
+    """The result of a race on problems.
 
     Attributes
     ----------
@@ -43,7 +45,7 @@ class Report:
         """Return each optimizer's methods, the best score over all problems first, as {group: standing}."""
         methods: dict[str, dict[str, Standing]] = {}
         for standing in self.standings:
-            methods.setdefault(standing.contender, {})[standing.group] = standing
+            methods.setdefault(standing.method, {})[standing.group] = standing
         found: dict[str, list[dict[str, Standing]]] = {}
         for method in sorted(methods.values(), key=lambda groups: _last_if_nan(groups[ALL].score)):
             found.setdefault(method[ALL].optimizer, []).append(method)
@@ -54,7 +56,7 @@ class Report:
 
         So it is JSON that every reader reads. Of the numbers only `steps` can be infinite, for "never".
         """
-        found: dict[str, Any] = plain(
+        found: dict[str, Any] = text.jsonable(
             {
                 "standings": [dataclasses.asdict(standing) for standing in self.standings],
                 "tuned": [dataclasses.asdict(tuned) for tuned in self.tuned],
@@ -64,57 +66,44 @@ class Report:
 
 
 def render(report: Report) -> str:
-    """Return the report as text: a table for each optimizer, and where the reference is in doubt."""
+    """Return the report as text: a table for each optimizer, and where a sweep was too narrow."""
     parts = [text.aligned(rows) for rows in _tables(report)]
     if parts:
-        parts.append("\n".join(LEGEND))
-    return "\n\n".join([*parts, *doubts(report)])
-
-
-def render_problems(report: Report, optimizer: str) -> str:
-    """Return a table of one optimizer's methods (columns) on each problem: mean regret over the factors."""
-    return text.aligned(problem_rows(report, optimizer))
+        parts.append(text.wrapped(LEGEND))
+    return "\n\n".join([*parts, *edges(report)])
 
 
 def problem_rows(report: Report, optimizer: str) -> list[tuple[str, ...]]:
-    """Return the rows of that table, headings first."""
+    """Return a table of one optimizer's methods (columns) on each problem: mean regret over the factors."""
     methods = [each[ALL] for each in report.by_optimizer().get(optimizer, [])]
     names = list(dict.fromkeys(problem for method in methods for problem in method.problems))
-    rows = [("regret", *(method.contender.removeprefix(f"{optimizer} ") for method in methods))]
+    rows = [("regret", *(method.method.removeprefix(f"{optimizer} ") for method in methods))]
     return rows + [(name, *(text.number(m.problems.get(name, math.nan)) for m in methods)) for name in names]
-
-
-def markdown(report: Report) -> str:
-    """Return the report as Markdown tables, one for each optimizer, for a README."""
-    parts = [text.piped(rows) for rows in _tables(report)]
-    if parts:
-        parts.append(" ".join(LEGEND))
-    return "\n\n".join([*parts, *doubts(report)])
 
 
 def _tables(report: Report) -> Iterator[list[tuple[str, ...]]]:
     for optimizer, methods in report.by_optimizer().items():
-        yield [(optimizer, *HEADINGS), *((each[ALL].contender, *_cells(each)) for each in methods)]
+        yield [(optimizer, *HEADINGS), *((each[ALL].method, *_cells(each)) for each in methods)]
 
 
 def _cells(method: dict[str, Standing]) -> tuple[str, ...]:
     """Return what is under `HEADINGS`."""
     whole = method[ALL]
     return (
-        *(text.score(method[group]) if group in method else text.ABSENT for group in GROUPS),
+        *(numbers.score(method[group]) if group in method else text.ABSENT for group in GROUPS),
         text.number(whole.score_constant),
-        text.worst(whole.worst),
+        numbers.worst(whole.worst),
         text.percent(whole.diverged),
         text.percent(whole.diverged_extreme),
         text.percent(whole.escape),
-        text.steps(whole.steps),
+        numbers.steps(whole.steps),
     )
 
 
-def doubts(report: Report) -> Iterator[str]:
+def edges(report: Report) -> Iterator[str]:
     """Yield a paragraph for each tuned schedule whose best factor is the grid's first or last."""
-    for schedule in dict.fromkeys(tuned.contender for tuned in report.tuned):
-        mine = [f"{t.problem} ({t.factor:g})" for t in report.tuned if t.at_edge and t.contender == schedule]
+    for schedule in dict.fromkeys(tuned.method for tuned in report.tuned):
+        mine = [f"{t.problem} ({t.factor:g})" for t in report.tuned if t.at_edge and t.method == schedule]
         if mine:
             yield f"Best at the edge of its grid, {schedule}: {', '.join(mine)}."
 
@@ -125,12 +114,3 @@ def _last_if_nan(score: float) -> float:
 
 def _place(optimizer: str) -> int:
     return OPTIMIZERS.index(optimizer) if optimizer in OPTIMIZERS else len(OPTIMIZERS)
-
-
-def plain(value: Any) -> Any:
-    """Return dicts, lists and numbers as they are, tuples as lists, and None for what is not finite."""
-    if isinstance(value, dict):
-        return {key: plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,4 +1,4 @@
-"""How little the base rate matters in real training runs."""
+"""Final losses of a race on tasks over the base rate."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ TOP = 10.0
 """Larger ratios are drawn here, and runs that diverged as crosses a little above."""
 
 
-def plot_real_runs(report: Mapping[str, Any]) -> Figure:
+def plot_training_runs(report: Mapping[str, Any]) -> Figure:
     """Draw each method's final loss, over that of the hand-tuned linear decay, over the base rate.
 
     Parameters
     ----------
     report : mapping
-        What ``nalr race real --json`` prints; of it `tables` and `figure` are drawn.
+        What ``nalr race --task ... --json`` prints; of it `tables` and `figure` are drawn.
 
     Returns
     -------
     matplotlib Figure
-        A panel for each model and optimizer, both axes logarithmic. Our methods are bold and blue, schedules
+        A panel for each task and optimizer, both axes logarithmic. Our methods are bold and blue, schedules
         that need a sweep thin, methods without a base rate level lines; crosses at the top are base rates
         from which some seed diverged.
 
@@ -44,7 +44,7 @@ def plot_real_runs(report: Mapping[str, Any]) -> Figure:
     ...        "cells": [{"lr": 0.001, "ratio": 1.02, "diverged": 0},
     ...                  {"lr": 0.1, "ratio": None, "diverged": 3}]}
     >>> table = {"title": "Transformer", "optimizer": "adamw", "rows": [row]}
-    >>> figure = plot_real_runs({"tables": [table], "figure": 1.1})
+    >>> figure = plot_training_runs({"tables": [table], "figure": 1.1})
     >>> [line.get_label() for line in figure.axes[0].lines if line.get_label()[0] != "_"]
     ['nalr', 'hand-tuned linear: 1', 'figure: 1.1']
     """

@@ -27,6 +27,8 @@ class Runs:
         Base rates over the natural one; nan alone for a method that takes none.
     losses : array (P, F, S)
         Logarithm of final loss + ε; inf where the run diverged, nan where there is none.
+    held_out : array (P, F, S)
+        The same of the held-out loss; nan on problems, which have none.
     diverged, solved : array (P, F, S)
         1 or 0; nan where there is no run, or nothing to solve.
     results : dict
@@ -35,6 +37,7 @@ class Runs:
 
     factors: tuple[float, ...]
     losses: Array
+    held_out: Array
     diverged: Array
     solved: Array
     results: Mapping[tuple[int, int, int], Result]
@@ -53,7 +56,7 @@ def gather(results: Mapping[Key, Result], epsilons: Mapping[str, float]) -> dict
     seeds = {seed: s for s, seed in enumerate(sorted({key.seed for key, _ in known}))}
     by_name: dict[str, list[tuple[Key, Result]]] = {}
     for key, result in known:
-        by_name.setdefault(key.contender, []).append((key, result))
+        by_name.setdefault(key.method, []).append((key, result))
     return {name: _runs(found, problems, seeds, epsilons) for name, found in by_name.items()}
 
 
@@ -66,17 +69,18 @@ def _runs(
     # nan is not equal to itself: as a key of a dict it would be lost when read back from a cache.
     factors = sorted({key.factor for key, _ in found if not math.isnan(key.factor)}) or [math.nan]
     columns = {factor: f for f, factor in enumerate(factors)}
-    losses, diverged, solved = np.full((3, len(problems), len(factors), len(seeds)), math.nan)
+    losses, held_out, diverged, solved = np.full((4, len(problems), len(factors), len(seeds)), math.nan)
     places: dict[tuple[int, int, int], Result] = {}
     for key, result in found:
         place = problems[key.problem], columns.get(key.factor, 0), seeds[key.seed]
         places[place] = result
         lost = result.diverged or not math.isfinite(result.final_loss)
         losses[place] = math.inf if lost else math.log(result.final_loss + epsilons[key.problem])
+        held_out[place] = math.inf if lost else math.log(result.held_out + epsilons[key.problem])
         diverged[place] = lost
         if result.solved is not None:
             solved[place] = result.solved
-    return Runs(tuple(factors), losses, diverged, solved, places)
+    return Runs(tuple(factors), losses, held_out, diverged, solved, places)
 
 
 def log_regrets(losses: Array, reference: Array) -> Array:

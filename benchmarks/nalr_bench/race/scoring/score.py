@@ -9,8 +9,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from nalr_bench.race.engine.plan import EXTREME, SCORED
+from nalr_bench.race.engine.plan import EXTREME, REFERENCES, SCORED
 from nalr_bench.race.engine.result import Key, Result
+from nalr_bench.race.methods.method import PROBLEM
 from nalr_bench.race.problems.entry import GROUPS, Entry
 from nalr_bench.race.scoring.cells import Runs, gather, log_regrets, mean
 from nalr_bench.race.scoring.standing import Cell, Standing
@@ -20,11 +21,12 @@ Array = NDArray[np.float64]
 
 ALL = "all"
 REACHED = 1.1
+"""Steps are counted to a loss of this many times the tuned one."""
 NUM_RESAMPLES = 1000
 
 
 class Facts(Protocol):
-    """What the score has to know of a contender; see `Contender`."""
+    """What the score has to know of a method; see `Method`."""
 
     @property
     def name(self) -> str: ...  # noqa: D102
@@ -50,7 +52,7 @@ class Score:
         The problems that count.
     epsilons : mapping
         ε of each problem, by the entry's name.
-    contenders : sequence of Contender
+    methods : sequence of Method
         The methods that count. Those without results are left out.
     """
 
@@ -59,13 +61,13 @@ class Score:
         results: Mapping[Key, Result],
         entries: Sequence[Entry],
         epsilons: Mapping[str, float],
-        contenders: Iterable[Facts],
+        methods: Iterable[Facts],
     ) -> None:
         self._entries = list(entries)
         self._problems = [entry.name for entry in entries]
         self._epsilons = {name: epsilons[name] for name in self._problems}
         self._runs = gather(results, self._epsilons)
-        self._contenders = [facts for facts in contenders if facts.name in self._runs]
+        self._methods = [facts for facts in methods if facts.name in self._runs]
         self._num_seeds = next((runs.losses.shape[2] for runs in self._runs.values()), 1)
         evenly = np.full(self._num_seeds, 1.0 / self._num_seeds)
         size = NUM_RESAMPLES, len(self._entries)
@@ -76,14 +78,14 @@ class Score:
 
     def tuned(self) -> list[Tuned]:
         """Return what each optimizer's schedules were tuned to, problem by problem."""
-        optimizers = dict.fromkeys(facts.optimizer for facts in self._contenders)
-        schedules = (f"{name} {schedule}" for name in optimizers for schedule in ("linear", "constant"))
+        optimizers = dict.fromkeys(facts.optimizer for facts in self._methods)
+        schedules = (f"{name} {schedule}" for name in optimizers for schedule in REFERENCES[PROBLEM])
         return [each for schedule in schedules for each in self._tune(schedule)[0]]
 
     def standings(self) -> list[Standing]:
-        """Return how each method stands in each group that has problems, in the contenders' order."""
+        """Return how each method stands in each group that has problems, in the methods' order."""
         groups = [group for group in (*GROUPS, ALL) if self._members(group).any()]
-        return [standing for facts in self._contenders for standing in self._stand(facts, groups)]
+        return [standing for facts in self._methods for standing in self._stand(facts, groups)]
 
     def _stand(self, facts: Facts, groups: Sequence[str]) -> Iterator[Standing]:
         runs = self._runs[facts.name]
@@ -100,7 +102,7 @@ class Score:
             scores = np.exp(mean(mine, 1.0, axis=(1, 2)))
             low, high = _interval(scores[1:]) if self._num_seeds > 1 else (math.nan, math.nan)
             yield Standing(
-                contender=facts.name,
+                method=facts.name,
                 optimizer=facts.optimizer,
                 takes_rate=facts.takes_rate,
                 tuning_free=facts.tuning_free,

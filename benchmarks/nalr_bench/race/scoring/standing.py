@@ -24,10 +24,10 @@ class Standing:
 
     Attributes
     ----------
-    contender, optimizer : str
+    method, optimizer : str
         The method, and whose tuned schedule it is held to.
     takes_rate, tuning_free : bool
-        As in `Contender`.
+        As in `Method`.
     group : str
         "tuning", "held-out" or "all".
     score : float
@@ -55,7 +55,7 @@ class Standing:
         Mean regret over the score's factors on each problem.
     """
 
-    contender: str
+    method: str
     optimizer: str
     takes_rate: bool
     tuning_free: bool

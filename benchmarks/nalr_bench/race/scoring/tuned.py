@@ -19,7 +19,7 @@ class Tuned:
 
     Attributes
     ----------
-    problem, contender : str
+    problem, method : str
         Names of both.
     factor : float
         The factor with the smallest geometric mean over seeds of final loss + ε, a diverged run counting as
@@ -31,24 +31,24 @@ class Tuned:
     """
 
     problem: str
-    contender: str
+    method: str
     factor: float
     loss: float
     at_edge: bool
 
 
-def tune(problems: list[str], contender: str, runs: Runs | None) -> tuple[list[Tuned], Array]:
-    """Return the best of `contender` on each problem, and the log losses (P, S) there, nan where it has none.
+def tune(problems: list[str], method: str, runs: Runs | None) -> tuple[list[Tuned], Array]:
+    """Return the best of `method` on each problem, and the log losses (P, S) there, nan where it has none.
 
     Examples
     --------
     >>> losses = np.log([[[4.0, 9.0], [2.0, 2.0], [1.0, 9.0]]])  # one problem, three factors, two seeds
-    >>> found, _ = tune(["bowl"], "sgd linear", Runs((0.1, 1.0, 10.0), losses, losses, losses, {}))
+    >>> found, _ = tune(["bowl"], "sgd linear", Runs((0.1, 1.0, 10.0), *[losses] * 4, {}))
     >>> found[0].factor, round(found[0].loss, 6), found[0].at_edge
     (1.0, 2.0, False)
     """
     if runs is None:
-        nothing = [Tuned(problem, contender, math.nan, math.nan, False) for problem in problems]
+        nothing = [Tuned(problem, method, math.nan, math.nan, False) for problem in problems]
         return nothing, np.full((len(problems), 1), math.nan)
     averages = mean(runs.losses, 1.0, axis=2)  # (P, F)
     averages[~np.isfinite(averages)] = math.inf
@@ -59,8 +59,8 @@ def tune(problems: list[str], contender: str, runs: Runs | None) -> tuple[list[T
         level = float(averages[p, column])
         if math.isinf(level):
             losses[p] = math.nan
-            found.append(Tuned(problem, contender, math.nan, math.nan, False))
+            found.append(Tuned(problem, method, math.nan, math.nan, False))
         else:
             edge = column in (0, len(runs.factors) - 1)
-            found.append(Tuned(problem, contender, runs.factors[column], math.exp(level), edge))
+            found.append(Tuned(problem, method, runs.factors[column], math.exp(level), edge))
     return found, losses

@@ -1,1 +1,1 @@
-"""Networks that the race trains."""
+"""What methods race on beside problems: networks, trained as in any PyTorch script."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from nalr_bench.real.letters import LETTERS, Integers, text
-from nalr_bench.real.task import Samples
+from nalr_bench.race.problems.letters import LETTERS, Integers, text, windows
+from nalr_bench.race.tasks.task import Samples, Task
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -19,7 +19,7 @@ WINDOWS = 64
 
 
 @dataclass(frozen=True)
-class CharTransformer:
+class CharTransformer(Task):
     """Two layers that guess the next letter: 82 000 parameters.
 
     A context of 32 letters makes a step on one core 8 ms, one of 64 makes it 13 ms.
@@ -37,7 +37,7 @@ class CharTransformer:
 
     def model(self) -> Module:
         """Return a model with torch's own first weights."""
-        from nalr_bench.real.networks import Transformer
+        from nalr_bench.race.tasks.networks import Transformer
 
         return Transformer(LETTERS, self.context, self.width, self.heads, self.layers)
 
@@ -60,7 +60,4 @@ class CharTransformer:
         return self._windows(letters, starts)
 
     def _windows(self, letters: Integers, starts: Integers) -> Samples:
-        import torch
-
-        windows = torch.from_numpy(letters[starts[:, None] + np.arange(self.context + 1)])
-        return Samples(windows[:, :-1], windows[:, 1:])
+        return Samples(*windows(letters, starts, self.context))

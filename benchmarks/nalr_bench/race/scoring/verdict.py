@@ -1,4 +1,4 @@
-"""Whether the base rate may be wrong by a hundred: the one figure that these runs are for."""
+"""Whether nalr is as good as the tuned decay from base rates that are wrong by a factor of a hundred."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from nalr_bench import tables as text
-from nalr_bench.real.roster import BASE_RATES
-from nalr_bench.real.score import Cell, Table, is_ours
+from nalr_bench.race.scoring.tables import RateCell, Table, is_ours
+from nalr_bench.race.tasks.task import Task
 
 FIGURE = 1.1
 """The ratio to the hand-tuned linear decay, from the outer base rates, that is good enough."""
@@ -23,19 +23,21 @@ class Verdict:
     ----------
     method : str
         Its name without the optimizer's.
-    cells : dict of (str, float) to Cell
+    cells : dict of (str, float) to RateCell
         By optimizer and base rate.
     met : bool or None
         Whether no ratio is above the figure and none diverged; None if something was not run.
     """
 
     method: str
-    cells: dict[tuple[str, float], Cell]
+    cells: dict[tuple[str, float], RateCell]
     met: bool | None
 
     def __str__(self) -> str:
         parts = [f"{optimizer} {lr:g}: {shown(cell)}" for (optimizer, lr), cell in self.cells.items()]
-        missing = [optimizer for optimizer in BASE_RATES if optimizer not in {o for o, _ in self.cells}]
+        missing = [
+            optimizer for optimizer in Task.natural_rates if optimizer not in {o for o, _ in self.cells}
+        ]
         parts += [f"{optimizer}: not run" for optimizer in missing]
         word = {True: "met", False: "missed", None: "not judged"}[self.met]
         return (
@@ -56,20 +58,20 @@ def verdicts(tables: Sequence[Table]) -> Iterator[Verdict]:
         cells = {
             (optimizer, lr): row.cells[lr]
             for kind, optimizer, row in rows
-            for lr in (BASE_RATES[optimizer][0], BASE_RATES[optimizer][-1])
+            for lr in (min(row.cells), max(row.cells))
             if kind == name
         }
         yield Verdict(name, cells, _met(cells))
 
 
-def _met(cells: dict[tuple[str, float], Cell]) -> bool | None:
+def _met(cells: dict[tuple[str, float], RateCell]) -> bool | None:
     if any(cell.diverged or cell.ratio > FIGURE for cell in cells.values()):
         return False
-    whole = len(cells) == 2 * len(BASE_RATES) and not any(math.isnan(c.ratio) for c in cells.values())
+    whole = len(cells) == 2 * len(Task.natural_rates) and not any(math.isnan(c.ratio) for c in cells.values())
     return True if whole else None
 
 
-def shown(cell: Cell, held_out: bool = False) -> str:
+def shown(cell: RateCell, held_out: bool = False) -> str:
     """Return a cell as text: its ratio, or how many diverged."""
     if cell.diverged:
         return "diverged" if cell.diverged == cell.seeds else f"diverged {cell.diverged}/{cell.seeds}"

@@ -8,28 +8,28 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from numpy.typing import NDArray
 
-from nalr_bench.race.problems.data_sets import Passes
 from nalr_bench.race.problems.digits import CLASSES, load_digits
-from nalr_bench.real.task import Samples
+from nalr_bench.race.problems.passes import Passes
+from nalr_bench.race.tasks.task import Samples, Task
 
 if TYPE_CHECKING:
     from torch.nn import Module
 
 
 @dataclass(frozen=True)
-class ConvNet:
+class ConvNet(Task):
     """Two layers of filters, 8 and 16 of them: 3818 parameters."""
 
     channels: int = 8
     batch_size: int = 32
 
-    name: ClassVar[str] = "conv net"
+    name: ClassVar[str] = "conv-net"
     title: ClassVar[str] = "Convolutions on digits"
     epsilon: ClassVar[float] = 1e-2  # good rates end near 0, where a ratio would compare rounding
 
     def model(self) -> Module:
         """Return a model with torch's own first weights."""
-        from nalr_bench.real.networks import convolutions
+        from nalr_bench.race.tasks.networks import convolutions
 
         return convolutions(self.channels, CLASSES)
 

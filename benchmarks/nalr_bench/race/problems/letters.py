@@ -1,14 +1,17 @@
-"""A text that everybody has: the source of Python's own library, as small numbers."""
+"""The source of Python's own library as a text of small numbers: a data set that everybody has."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Integers = NDArray[np.int64]
 
@@ -38,12 +41,25 @@ def text() -> Text:
     True
     """
     training, held_out = [], []
-    for name in MODULES:
-        letters = _numbers(inspect.getsource(importlib.import_module(name)))
+    for letters in modules():
         cut = round((1.0 - HELD_OUT) * letters.size)
         training.append(letters[:cut])
         held_out.append(letters[cut:])
     return Text(np.concatenate(training), np.concatenate(held_out))
+
+
+@lru_cache(maxsize=1)
+def modules() -> tuple[Integers, ...]:
+    """Return the letters of each of `MODULES`, 0 to 95."""
+    return tuple(_numbers(inspect.getsource(importlib.import_module(name))) for name in MODULES)
+
+
+def windows(letters: Integers, starts: Integers, context: int) -> tuple[Tensor, Tensor]:
+    """Return `context` letters from each of `starts` (N,), as (N, context), and the letters after each."""
+    import torch
+
+    found = torch.from_numpy(letters[starts[:, None] + np.arange(context + 1)])
+    return found[:, :-1], found[:, 1:]
 
 
 def _numbers(source: str) -> Integers:

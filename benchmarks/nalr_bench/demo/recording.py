@@ -1,0 +1,70 @@
+"""A run of the race that keeps its path and what the controller recorded, for figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nalr_bench.race.engine.result import Result
+from nalr_bench.race.engine.run import Start, run
+from nalr_bench.race.methods.method import Method, OnProblems, Stepper
+from nalr_bench.race.methods.ours import Controlled
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A run with more than its result.
+
+    Attributes
+    ----------
+    result : Result
+        The same as without recording.
+    path : (T + 1, D) array
+        Parameters before the first step and after each.
+    history : mapping or None
+        The columns of the controller's history; None for other methods.
+    """
+
+    result: Result
+    path: Array
+    history: Mapping[str, Any] | None
+
+
+class _Watched(OnProblems):
+    """A method whose steps are written down."""
+
+    def __init__(self, method: Method) -> None:
+        self.name, self.optimizer, self.needs = method.name, method.optimizer, method.needs
+        self.takes_rate, self.tuning_free = method.takes_rate, method.tuning_free
+        self._method = method
+
+    def begin(self, params: Array, base_lr: float, num_steps: int) -> Stepper:
+        """Begin a run of the method."""
+        self.stepper = self._method.begin(params, base_lr, num_steps)
+        self.path = [params.copy()]
+        return self
+
+    def step(self, rows: Array, loss: float) -> float:
+        """Take a step and keep where it leads."""
+        rate = self.stepper.step(rows, loss)
+        self.path.append(self.stepper.judged().copy())
+        return rate
+
+    def judged(self) -> Array:
+        """Return the parameters that the method would return."""
+        return self.stepper.judged()
+
+
+def record(start: Start) -> Recorded:
+    """Make the run and keep its path; the same for the same start."""
+    watched = _Watched(start.method)
+    result = run(replace(start, method=watched))
+    stepper = watched.stepper
+    history = stepper.controller.history.to_dict() if isinstance(stepper, Controlled) else None
+    return Recorded(result, np.array(watched.path), history)

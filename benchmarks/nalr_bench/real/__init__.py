@@ -1,1 +1,0 @@
-"""Real runs: nalr, tuned schedules and other methods in ordinary PyTorch training loops."""
