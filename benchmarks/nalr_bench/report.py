@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from nalr_bench.tables import line, widths_of
 from nalr_bench.workload import Fact
-
-ABSENT = "-"
-
-Row = tuple[str, ...]
 
 
 class Measured(Protocol):
@@ -63,27 +60,15 @@ class Report(Generic[Result]):
         """Return the machine, the `table` of results, the facts, what is missing, and a `conclusion`."""
         parts = ["\n".join(_machine(self.machine)), table, _facts(self.facts)]
         if self.left_out:
-            parts.append("Left out:\n" + "\n".join(f"  {line}" for line in self.left_out))
-        parts.append("\n".join([*(f"WRONG ANSWER: {line}" for line in self.wrong), conclusion]))
+            parts.append("Left out:\n" + "\n".join(f"  {each}" for each in self.left_out))
+        parts.append("\n".join([*(f"WRONG ANSWER: {each}" for each in self.wrong), conclusion]))
         return "\n\n".join(part for part in parts if part)
 
     def show(self, text: str, *, as_json: bool) -> None:
         """Print `text`, or JSON and wrong answers on stderr."""
         print(json.dumps(self.to_dict(), indent=2) if as_json else text, flush=True)
-        for line in self.wrong if as_json else ():
-            print(f"WRONG ANSWER: {line}", file=sys.stderr)
-
-
-def grouped(headings: Row, groups: Mapping[str, Sequence[Row]]) -> str:
-    """Return a table: one line of headings, then each title with its rows, in columns."""
-    if not groups:
-        return ""
-    widths = _widths([headings, *(row for rows in groups.values() for row in rows)])
-    rule = "-" * (sum(widths) + 2 * len(widths))
-    lines = [_line(headings, widths), rule]
-    for title, rows in groups.items():
-        lines += [title, *(_line(row, widths) for row in rows), rule]
-    return "\n".join(lines)
+        for each in self.wrong if as_json else ():
+            print(f"WRONG ANSWER: {each}", file=sys.stderr)
 
 
 def threads_of(count: int) -> str:
@@ -108,14 +93,4 @@ def _facts(facts: Sequence[Fact]) -> str:
         )
         for fact in facts
     ]
-    return "\n".join(_line(row, _widths(rows)) for row in rows)
-
-
-def _widths(rows: Sequence[Row]) -> list[int]:
-    return [max(map(len, column)) for column in zip(*rows, strict=True)]
-
-
-def _line(cells: Row, widths: Sequence[int]) -> str:
-    """Return one line: the first cell left-aligned and indented, the others right-aligned."""
-    first, *rest = zip(cells, widths, strict=True)
-    return "  " + "  ".join([f"{first[0]:<{first[1]}}", *(f"{cell:>{width}}" for cell, width in rest)])
+    return "\n".join("  " + line(row, widths_of(rows)) for row in rows)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +12,7 @@ from nalr_bench.estimators.chance import Chance
 from nalr_bench.estimators.finding import CHANCE, HIGHEST, LOWEST, Bias, Coverage, Finding
 from nalr_bench.estimators.forms import NAIVE, OURS, SIGNAL, VARIANCE
 from nalr_bench.estimators.table import HEADINGS, cells, number
-from nalr_bench.report import Row, grouped
-
-WIDTH = 108
-"""Of lines of text, in characters."""
+from nalr_bench.tables import Row, grouped, wrapped
 
 
 @dataclass(frozen=True)
@@ -108,7 +104,7 @@ def legend(report: Report) -> Iterator[str]:
     """Yield paragraphs that explain the numbers."""
     chance = report.chance()
     if chance is not None:
-        yield _filled(
+        yield wrapped(
             "Bias: mean of the estimates less the truth, in standard errors of that mean. The largest is "
             "also given in units of tr Σ, or the mean as a multiple of the truth. "
             f"Of our {chance.count} biases {chance.beyond} are beyond 2, where {chance.expected:.1f} are "
@@ -118,12 +114,12 @@ def legend(report: Report) -> Iterator[str]:
         )
     sizes = list(_naive_noise_scales(report.findings))
     if sizes:
-        yield _filled(
+        yield wrapped(
             f"tr Σ over uncorrected |ḡ|²: {'; '.join(sizes)}. It estimates the batch size, not B_simple."
         )
     if any(isinstance(each, Coverage) for each in report.findings):
         errors = [math.sqrt(end * (1.0 - end) / report.draws) for end in (LOWEST, HIGHEST)]
-        yield _filled(
+        yield wrapped(
             "Intervals: coverage of 95 % intervals. It counts as outside its figure beyond "
             f"{CHANCE:g} standard errors, which are {errors[0]:.2%} at {LOWEST:.0%} and {errors[1]:.2%} at "
             f"{HIGHEST:.0%}."
@@ -146,7 +142,3 @@ def _naive_noise_scales(found: Sequence[Finding]) -> Iterator[str]:
 
 def _reached(row: Sequence[Finding]) -> bool:
     return not any(each.outside for each in row)
-
-
-def _filled(text: str) -> str:
-    return textwrap.fill(text, WIDTH)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nalr_bench.estimators.finding import HIGHEST, LARGEST_BIAS, LOWEST, Bias, Coverage, Finding
-from nalr_bench.report import ABSENT, Row
+from nalr_bench.tables import ABSENT, Row
 
 HEADINGS = ("estimate", "cells", "lowest", "highest", "largest bias", "figure", "verdict")
 FIGURE = f"{100 * LOWEST:g} to {HIGHEST:.0%}"

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from nalr.arrays import threads
 from nalr_bench import console, machine
@@ -48,13 +47,15 @@ def bench(options: argparse.Namespace) -> Report[Result]:
     try:
         described = machine.describe(num_threads)
         results: list[Result] = []
-        for workload in _progress(chosen.workloads):
-            try:
-                results.append(measure(workload, effort))
-            except WrongAnswer as error:
-                wrong.append(str(error))
-            except MemoryError:
-                left_out.append(f"{workload.title}: out of memory")
+        with console.bar(len(chosen.workloads)) as progress:
+            for workload in chosen.workloads:
+                try:
+                    results.append(measure(workload, effort))
+                except WrongAnswer as error:
+                    wrong.append(str(error))
+                except MemoryError:
+                    left_out.append(f"{workload.title}: out of memory")
+                progress(1)
     finally:
         threads.set_num_threads(None)
     found = facts.flatness(results) + _facts(options.only or GROUPS, options.quick)
@@ -68,14 +69,6 @@ def _facts(groups: Iterable[str], quick: bool) -> list[Fact]:
     if "start" in groups:
         found += facts.start(quick)
     return found
-
-
-def _progress(workloads: Sequence[Any]) -> Iterable[Any]:
-    """Return the workloads with a progress bar, on a terminal and with tqdm only."""
-    tqdm = machine.installed("tqdm")
-    if tqdm is None:
-        return workloads
-    return tqdm.tqdm(workloads, unit="work", disable=None, leave=False)  # type: ignore[no-any-return]
 
 
 def _draw(report: Report[Result], path: Path) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from nalr_bench.kernels.options import GROUPS
-from nalr_bench.report import ABSENT, Report, Row, grouped, threads_of
+from nalr_bench.report import Report, threads_of
+from nalr_bench.tables import ABSENT, Row, grouped
 from nalr_bench.workload import BANDWIDTH, OURS, Result
 
 HEADINGS = ("work", "size", "GB/s", "of bandwidth", "× NumPy", "× torch", "× other", "figure", "verdict")

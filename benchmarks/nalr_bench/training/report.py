@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from nalr_bench.report import ABSENT, Report, Row, grouped
+from nalr_bench.report import Report
+from nalr_bench.tables import ABSENT, Row, grouped
 from nalr_bench.training.study import PLAIN, Quartiles, Result, Variant
 
 HEADINGS = ("work", "ms a step", "÷ without", "quartiles", "÷ ours", "figure", "verdict")
