@@ -193,5 +193,5 @@ def test_what_holds_the_same_probes_or_none_is_not_merged(matrix):
     first, again = (HutchinsonEstimator(num_probes=n).trace(matrix) for n in (10, 20))
     with pytest.raises(ValueError, match="`other` must come from probes of another seed, got seed 0 again."):
         first.merge(again)
-    with pytest.raises(ValueError, match="`other` must not be merged where either reading is exact"):
+    with pytest.raises(ValueError, match="`other` must not be merged if either reading is exact"):
         first.merge(HutchinsonEstimator(num_probes=40, seed=1).trace(matrix))
