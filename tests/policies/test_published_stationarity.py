@@ -74,6 +74,7 @@ def test_too_few_batches_tell_nothing():
     assert told([1.0] * 16)[:3] == (1.0, 1.0, 1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("correlation", [0.0, 0.5, 0.9])
 def test_batch_means_cover_where_the_formula_for_independent_values_does_not(correlation):
     # s/√N is too narrow by √((1 + φ)/(1 − φ)): it covers as a Gaussian does within 1.96 divided by that.
@@ -243,6 +244,7 @@ class Independent(BatchMeans):
         return ours._replace(low=low, high=high)
 
 
+@pytest.mark.slow
 def test_the_formula_for_independent_values_denies_that_a_run_with_momentum_has_settled():
     # A momentum of .98 is a memory of 50 steps, and home is never further than 1/(.02·.2) = 250 steps.
     found = {BatchMeans: 0, Independent: 0}
