@@ -27,9 +27,9 @@ class Claim:
 
 
 def check(outcomes: Sequence[Outcome], *, quick: bool = False) -> list[Claim]:
-    """Return the claims about `outcomes`; of a quick demo only those for which few seeds are enough."""
+    """Return the claims about `outcomes`; of a quick demo only the one for which few seeds are enough."""
     claims = [] if quick else [claim for outcome in outcomes for claim in _claims(outcome)]
-    return [*claims, _finite(outcomes), _no_divergence(outcomes)]
+    return [*claims, _no_divergence(outcomes)]
 
 
 def _claims(outcome: Outcome) -> Iterator[Claim]:
@@ -51,13 +51,13 @@ def _level(outcome: Outcome, label: str, reference: str, title: str) -> Claim:
 
 def _accuracy(outcome: Outcome, label: str) -> Claim:
     ours, theirs = (np.array(outcome.methods[each].accuracies) for each in (label, LINEAR))
-    error = math.sqrt(sum(float(np.var(each, ddof=1)) / each.size for each in (ours, theirs)))
-    lower = float(theirs.mean() - ours.mean())
+    differences = ours - theirs  # seed by seed: both methods get the same weights and minibatches
+    error = float(differences.std(ddof=1)) / math.sqrt(differences.size)
     return Claim(
         f"{outcome.comparison.problem.name}: {label}, has a held-out accuracy of {ours.mean():.1%}, "
-        f"the tuned linear decay {theirs.mean():.1%} (lower by at most {ERRORS:g} standard errors, "
-        f"{ERRORS * error:.1%})",
-        lower <= ERRORS * error,
+        f"the tuned linear decay {theirs.mean():.1%} (lower by at most {ERRORS:g} standard errors of the "
+        f"difference, {ERRORS * error:.1%})",
+        -float(differences.mean()) <= ERRORS * error,
     )
 
 
@@ -74,17 +74,7 @@ def _escapes(outcome: Outcome) -> Iterator[Claim]:
     yield Claim(f"{name}: the fixed small rate reaches it on none: {small:.0%}", small == 0.0)
 
 
-def _finite(outcomes: Sequence[Outcome]) -> Claim:
-    finals = [
-        result.final_loss
-        for outcome in outcomes
-        for method in outcome.methods.values()
-        for result in method.results
-    ]
-    finite = sum(map(math.isfinite, finals))
-    return Claim(f"all final losses are finite: {finite} of {len(finals)}", finite == len(finals))
-
-
 def _no_divergence(outcomes: Sequence[Outcome]) -> Claim:
-    diverged = sum(method.num_diverged for outcome in outcomes for method in outcome.methods.values())
-    return Claim(f"no run diverged: {diverged} did", diverged == 0)
+    methods = [method for outcome in outcomes for method in outcome.methods.values()]
+    diverged = sum(method.num_diverged for method in methods)
+    return Claim(f"no run diverged: {diverged} of {sum(len(each.results) for each in methods)}", not diverged)
