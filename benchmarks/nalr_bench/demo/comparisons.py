@@ -149,7 +149,7 @@ def comparisons(*, quick: bool = False, seed: int = 0) -> tuple[Comparison, ...]
     seed : int
         Chooses the seeds of the runs: different numbers share none.
     """
-    per_decade = 2 if quick else 4  # over two decades each, with every best rate inside
+    per_decade = 2 if quick else 3  # over two decades each, with every best rate inside
 
     def seeds(full: int, few: int) -> tuple[int, ...]:
         return tuple(range(1000 * seed, 1000 * seed + (few if quick else full)))
