@@ -12,9 +12,9 @@ from nalr_bench.tables import piped
 ABOUT = """\
 The demo compares nalr with learning rates that were tuned by hand, on the same problems and seeds: a rugged
 surface, a narrow curved valley, and a network on scikit-learn's digits. All methods are plain SGD. The
-baselines are a constant rate and a linear decay, each at the best of a grid of rates, chosen on the very seeds
-that they are judged on. nalr starts once from 100 times less and once from 100 times more than the best
-constant rate; "length unknown" means without `total_steps`.
+baselines are a constant rate and a linear decay, each at the best of a grid of rates, chosen on the very
+seeds that they are judged on. nalr starts once from 100 times less and once from 100 times more than the
+best constant rate; "length unknown" means without `total_steps`.
 
 This page and its figures are written by `python demo.py --save docs/images --report docs/demo.md`."""
 RUN = """\
