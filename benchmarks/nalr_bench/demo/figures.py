@@ -65,7 +65,8 @@ def draw_surface(outcome: Outcome, problem: LandscapeProblem, figure: Figure) ->
     _draw_cut(cut, problem)
     for ax, label in zip(ways, (SMALL, CONSTANT, NALR_SMALL), strict=True):
         path = outcome.methods[label].example.path
-        visualize_landscape(landscape, {label: path}, colorbar=False, ax=ax, **shown)
+        paths = {} if path is None else {label: path}
+        visualize_landscape(landscape, paths, colorbar=False, ax=ax, **shown)
         for line in ax.lines:  # two thousand steps on top of each other, too many for the usual width
             line.set_linewidth(0.9)
         ax.set_title(f"{label}\nends at loss {outcome.methods[label].example.result.final_loss:.2g}")

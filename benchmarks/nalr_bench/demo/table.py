@@ -68,8 +68,7 @@ def _method(outcome: Outcome, label: str, result: MethodResult) -> dict[str, Any
 
 
 def _cells(outcome: Outcome, label: str, result: MethodResult) -> tuple[str, ...]:
-    accuracy = _accuracy(outcome, result)
-    solved = result.solved_share
+    accuracy, solved = _accuracy(outcome, result), result.solved_share
     return (
         label,
         f"{result.rate:.3g}{'*' if result.at_edge else ''}",
