@@ -66,7 +66,13 @@ def result(final_losses, *, solved=None, accuracies=None, rate=0.1, at_edge=Fals
         for seed, loss in enumerate(final_losses)
     )
     score = math.exp(np.mean(np.log(np.array(final_losses) + 1e-3)))
-    return MethodResult(rate, score, results, Recorded(results[0], np.zeros((2, 2)), None), at_edge)
+    return MethodResult(
+        rate,
+        score,
+        results,
+        Recorded(results[0], np.array([1]), np.ones(1), np.ones(1), np.zeros((2, 2)), None),
+        at_edge,
+    )
 
 
 def outcome(entry, **methods):
@@ -102,7 +108,11 @@ def test_a_quick_demo_has_the_same_problems_and_fewer_seeds_and_rates():
 
 def test_paths_are_kept_where_they_can_be_drawn():
     network = record(Start(DIGITS, BASELINES[CONSTANT], 0.1, 0, num_steps=3))
-    assert network.path is None and len(network.result.steps) == 3
+    assert network.path is None and network.steps.tolist() == [1, 2, 3]
+    surface = record(Start(VALLEY, BASELINES[CONSTANT], 1e-3, 0, num_steps=4))
+    at = valley().full_loss
+    np.testing.assert_array_equal(surface.losses, [at(point) for point in surface.path[1:]])
+    assert surface.losses.tolist() == surface.result.losses
 
 
 def test_the_rugged_start_is_many_bumps_away():

@@ -157,9 +157,9 @@ def comparisons(*, quick: bool = False, seed: int = 0) -> tuple[Comparison, ...]
         return tuple(range(1000 * seed, 1000 * seed + (few if quick else full)))
 
     return (
-        Comparison(RUGGED, seeds(30, 6), geometric_grid(1e-2, 1.0, per_decade)),
-        Comparison(VALLEY, seeds(15, 3), geometric_grid(1e-4, 1e-2, per_decade)),
-        Comparison(DIGITS, seeds(10, 2), geometric_grid(0.1, 10.0, per_decade)),
+        Comparison(RUGGED, seeds(24, 6), geometric_grid(1e-2, 1.0, per_decade)),
+        Comparison(VALLEY, seeds(12, 3), geometric_grid(1e-4, 1e-2, per_decade)),
+        Comparison(DIGITS, seeds(8, 2), geometric_grid(0.1, 10.0, per_decade)),
     )
 
 

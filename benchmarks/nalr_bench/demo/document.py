@@ -28,8 +28,9 @@ $ python demo.py --interactive  # sliders for noise, roughness and base rate
 
 The exit status is 0 whether or not a claim holds; it is 1 if the demo could not be run to its end."""
 FIGURES = """\
-On the rugged surface, one run from a rate that is 100 times too small. Loss and noise do not explain each
-other, so larger rates are tried (`kick`); a lower minimum is found, and the rate comes down slowly:
+One run on the rugged surface, from a rate that is 100 times too small. It stops in a local minimum; nalr
+tries larger rates (`kick`), finds a lower loss there, and lowers the rate to zero over the remaining steps
+(`cool`):
 
 ![Loss, learning rate with its reasons, and noise scale of that run](images/rugged-nalr.png)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from nalr.plotting import plot_training_curves, visualize_landscape
 from nalr_bench.demo.comparisons import CONSTANT, NALR_SMALL, SMALL, Outcome
 from nalr_bench.demo.problems import BUMP_PERIOD
-from nalr_bench.race.engine.result import Result
+from nalr_bench.demo.recording import Recorded
 from nalr_bench.race.engine.run import RUNAWAY
 from nalr_bench.race.problems.problem import LandscapeProblem
 
@@ -21,7 +21,6 @@ Array = NDArray[np.float64]
 NewFigure = Callable[[float, float], Figure]
 REACH = 5.4  # half the side of the drawn square: the starts are within 4.8
 WIDTH = 0.5 * BUMP_PERIOD  # of the smoothing
-SPACING = 1.02  # least ratio of neighbouring steps in a curve
 
 
 def plain_figure(width: float, height: float) -> Figure:
@@ -80,7 +79,7 @@ def draw_curves(outcome: Outcome, figure: Figure) -> Figure:
     """Draw full loss and learning rate of every method, on the first seed."""
     problem, seed = outcome.comparison.problem, outcome.comparison.seeds[0]
     axes = figure.subplots(2, 1, sharex=True, height_ratios=(3.0, 2.0))
-    runs = {label: _columns(method.example.result) for label, method in outcome.methods.items()}
+    runs = {label: _columns(method.example) for label, method in outcome.methods.items()}
     plot_training_curves(runs, axes=axes, log_loss=True)
     legend = axes[0].get_legend()
     for line in (*axes[0].lines, *(legend.get_lines() if legend else ())):
@@ -125,11 +124,5 @@ def _draw_cut(ax: Axes, problem: LandscapeProblem) -> None:
     ax.legend(frameon=False, loc="upper center")
 
 
-def _columns(result: Result) -> dict[str, Any]:
-    """Return steps, full losses and rates at the checkpoints, without the dense ones of the final loss."""
-    shown: list[int] = []
-    for index, step in enumerate(result.steps):
-        if not shown or step >= SPACING * result.steps[shown[-1]]:
-            shown.append(index)
-    losses, rates = drawable(np.array(result.losses)), np.array(result.rates)
-    return {"step": np.array(result.steps)[shown], "loss": losses[shown], "lr": rates[shown]}
+def _columns(run: Recorded) -> dict[str, Any]:
+    return {"step": run.steps, "loss": drawable(run.losses), "lr": run.rates}

@@ -145,10 +145,8 @@ class Panel:
             "\n".join(verdict(label, run.result) for label, run in self.runs.items()), fontsize=10
         )
         for label, run in self.runs.items():
-            result = run.result
-            losses = drawable(np.array(result.losses))
-            self.loss.semilogy(result.steps, losses, label=label, color=COLOURS[label])
-            self.lr.semilogy(result.steps, result.rates, label=label, color=COLOURS[label])
+            self.loss.semilogy(run.steps, drawable(run.losses), label=label, color=COLOURS[label])
+            self.lr.semilogy(run.steps, run.rates, label=label, color=COLOURS[label])
         self.loss.set_ylabel("full loss")
         self.loss.tick_params(labelbottom=False)
         self.loss.legend(frameon=False)
