@@ -65,6 +65,7 @@ def test_the_correction_is_the_one_of_the_reading():
     assert ours.mean == pytest.approx(reading.signal, rel=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dim", [10, 1000])
 def test_the_truth_of_normals_is_that_of_many_rows(dim):
     cell = Shifted("normal", dim)

@@ -59,6 +59,7 @@ def found(capsys, *arguments):
 # -- the command, end to end --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_json_is_all_that_is_printed_with_json(capsys, little):
     result = found(capsys, "--draws", "30", "--seed", "3")
     assert set(result) == {"draws", "seed", "biases", "coverages", "chance", "figures"}
@@ -115,6 +116,7 @@ def test_a_report_holds_every_cell_and_the_command(capsys, little, tmp_path):
         assert line in text
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_table_on_any_number_of_processes(capsys, little, monkeypatch):
     for kind in (Trace, OneStep, Faint):  # several blocks of each, which come back in any order
         monkeypatch.setattr(kind, "block", 7)

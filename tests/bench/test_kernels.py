@@ -30,6 +30,7 @@ def little_to_read(monkeypatch):
 # -- the command, end to end --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_json_is_all_that_is_printed_with_json(capsys):
     assert main([*SMALL, "--only", "batch,rows", "--only", "step", "--json"]) == 0
     out, err = capsys.readouterr()
@@ -155,6 +156,7 @@ EACH = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("work", EACH, ids=lambda work: work.title)
 def test_answers_agree_and_each_rival_that_has_a_figure_runs(work):
     for rival in {each.rival for each in work.against} & set(machine.RIVALS):
@@ -254,6 +256,7 @@ def test_one_size_alone_is_not_called_flat_and_the_smallest_batch_counts():
     assert fact.value == pytest.approx(2.0) and fact.excess == pytest.approx(2.0 / 1.3 - 1.0)
 
 
+@pytest.mark.slow
 def test_the_controller_holds_three_vectors_and_the_sums_none():
     found = {fact.what: fact for fact in facts.memory()}
     assert all(fact.excess == 0.0 for fact in found.values()), found

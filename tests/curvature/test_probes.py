@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -13,6 +11,7 @@ from scipy import stats
 from nalr.curvature.probes import CHUNK, normal, rademacher
 from nalr.kernels import probes as kernels
 from tests.curvature.cases import EPS, KINDS, LENGTHS, MANY
+from tests.helpers import run_python
 
 
 def test_signs_are_plus_and_minus_one_half_of_the_time_each():
@@ -236,8 +235,9 @@ def test_each_kernel_compiles_once_for_each_type():
     assert len(kernels.rademacher.signatures) == before
 
 
+@pytest.mark.slow
 def test_importing_probes_does_not_import_numba():
     program = (
         "import sys, nalr.curvature.probe_average as p; p.ProbeAverage(); sys.exit('numba' in sys.modules)"
     )
-    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+    assert run_python("-c", program).returncode == 0

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,6 +10,7 @@ from scipy import signal
 
 from nalr.loss.butterworth import low_pass_sections
 from nalr.loss.smoother import LossSmoother
+from tests.helpers import run_python
 from tests.loss.cases import SETTINGS, fed, noisy_losses
 
 
@@ -83,9 +81,10 @@ def test_each_kernel_compiles_once(rng):
         assert len(kernel.signatures) == 1
 
 
+@pytest.mark.slow
 def test_importing_smoothing_does_not_import_numba():
     program = (
         "import sys, nalr.loss.smoother as s; x = s.LossSmoother(window=3, cutoff=.1); x.update(1.0); "
         "x.reading(); sys.exit('numba' in sys.modules)"
     )
-    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+    assert run_python("-c", program).returncode == 0

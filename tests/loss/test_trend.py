@@ -50,11 +50,13 @@ def test_fold_does_not_depend_on_how_the_losses_are_split(rng, split):
     assert whole.state == parts.state
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [30, 60, 200, 1000])
 def test_standard_error_covers_the_slope_with_independent_noise(rng, steps):
     assert 0.90 <= coverage(rng, 0.0, steps)[0] <= 0.98
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [30, 60, 200, 1000])
 def test_standard_error_covers_the_slope_with_correlated_noise_where_the_usual_one_fails(rng, steps):
     ours, independent = coverage(rng, 0.5, steps)
@@ -62,6 +64,7 @@ def test_standard_error_covers_the_slope_with_correlated_noise_where_the_usual_o
     assert independent < 0.85
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alpha", [0.0, 0.99])
 @pytest.mark.parametrize("phi", [0.0, 0.5])
 def test_standard_error_covers_the_slope_at_other_alphas(rng, alpha, phi):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -14,6 +12,7 @@ from nalr.landscapes import create_noisy_landscape
 from nalr.plotting import plot_training_curves, visualize_landscape
 from nalr.plotting.curves import MARKED
 from nalr.policies import Reason
+from tests.helpers import run_python
 from tests.plotting.cases import legend, line, render
 
 REASONS = ["ramp", "ramp", "cut", "cut", "hold", "cut", "kick", "grow", "anneal", "anneal"]
@@ -223,13 +222,15 @@ class TestTrainingCurves:
             plot_training_curves(given, **settings)
 
 
+@pytest.mark.slow
 def test_no_pyplot_and_no_display_are_needed():
     code = (
         "import sys, io; from nalr.plotting import plot_training_curves as plot;"
         "plot({'step': [0, 1], 'loss': [2.0, 1.0], 'lr': [0.1, 0.1]}).savefig(io.BytesIO());"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, env={"PATH": "", "MPLBACKEND": "TkAgg"})
+    result = run_python("-c", code, env={"PATH": "", "MPLBACKEND": "TkAgg"})
+    assert result.returncode == 0, result.stderr
 
 
 @pytest.mark.parametrize("picture", ["contours", "curves"])
