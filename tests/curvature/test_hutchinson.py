@@ -69,7 +69,7 @@ def test_squared_standard_errors_are_unbiased_for_the_variance(matrix, kind):
     off = matrix**2 if kind == "normal" else matrix**2 - np.diag(np.diag(matrix) ** 2)
     exact = 2.0 * off.sum() / 6
     assert abs(squares.mean() - exact) < standard_errors(squares, 3.0)
-    without_ddof = squares * 5 / 6  # the tempting one
+    without_ddof = squares * 5 / 6  # the biased alternative
     assert abs(without_ddof.mean() - exact) > standard_errors(without_ddof, 3.0)
 
 

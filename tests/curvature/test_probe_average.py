@@ -96,7 +96,7 @@ def test_an_offset_does_not_hide_the_variance(rng):
     rows = 1e8 + noise
     errors = noise.std(axis=0, ddof=1) / 20
     np.testing.assert_allclose(average.diagonal_standard_error, errors, rtol=rounding(rows))
-    # The tempting mean of squares less square of the mean has no digit left.
+    # The mean of squares less the square of the mean has no digit left.
     naive = (rows * rows).mean(axis=0) - rows.mean(axis=0) ** 2
     assert np.any(abs(naive / noise.var(axis=0) - 1) > 0.5)
 

@@ -192,7 +192,7 @@ def test_words_are_those_of_splitmix64():
     assert outputs == [6457827717110365317, 3203168211198807973]
 
 
-# The door
+# Input checks
 
 
 @pytest.mark.parametrize("draw", KINDS)

@@ -86,7 +86,7 @@ def test_an_offset_does_not_hide_the_slope(rng, offset):
     assert reading.slope == pytest.approx(1e-3, abs=4 * reading.slope_standard_error)
     assert reading.slope_standard_error < 1e-4
     assert reading.noise == pytest.approx(1.0, abs=0.1)
-    # The tempting raw sums lose it: 1e8² leaves nothing of a variance of 1.
+    # Raw sums lose it: 1e8² leaves no digit of a variance of 1.
     shifted = losses + 1e8
     assert abs(np.mean(shifted * shifted) - np.mean(shifted) ** 2 - np.var(losses)) > 0.5
 

@@ -170,7 +170,7 @@ class TestTrainingCurves:
         np.testing.assert_array_equal(theirs.get_ydata(), [3.0, 2.0])
         assert ours.get_color() != theirs.get_color() and ours.get_linestyle() != theirs.get_linestyle()
         assert noise.get_legend() is None
-        # A mark has its run's colour, so that equal reasons of two runs are told apart.
+        # A mark has its run's colour, which distinguishes equal reasons of two runs.
         cuts = [each for each in rate.lines if each.get_marker() == "v" and len(each.get_xdata())]
         assert [each.get_color() for each in cuts] == [ours.get_color()]
 
