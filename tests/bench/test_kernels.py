@@ -84,7 +84,7 @@ def test_a_plot_without_its_group_is_refused_before_the_work(capsys, tmp_path):
     assert capsys.readouterr() == ("", "nalr bench: --plot draws the group batch, which --only leaves out.\n")
 
 
-def test_a_picture_that_cannot_be_written_is_said(capsys, tmp_path, monkeypatch):
+def test_a_picture_that_cannot_be_written_is_reported(capsys, tmp_path, monkeypatch):
     def refuse(results):
         raise OSError("disk full")
 
@@ -109,7 +109,7 @@ def test_a_wrong_answer_ends_with_1_and_is_named(capsys, monkeypatch, json_too):
         assert len(json.loads(out)["wrong"]) == 3
 
 
-def test_rivals_that_are_not_installed_are_left_out_and_said(capsys, monkeypatch):
+def test_rivals_that_are_not_installed_are_left_out_and_listed(capsys, monkeypatch):
     for module in (batches, machine, measure, steps):
         monkeypatch.setattr(module, "installed", lambda name: None)
     assert main([*SMALL, "--only", "batch"]) == 0
@@ -195,7 +195,7 @@ def test_batches_run_against_everybody_on_all_threads_and_against_the_bandwidth_
     assert seen[4, 32] == ["bandwidth", "NumPy", "torch"] and seen[1, 32] == ["bandwidth"]
 
 
-def test_no_more_than_half_of_the_memory_is_used_and_the_rest_is_said():
+def test_no_more_than_half_of_the_memory_is_used_and_the_rest_is_listed():
     found = plan(memory=8 * 2 * 32 * 10**4, num_threads=1, sizes=[10**4])
     taken = [work for work in found.workloads if work.group == "batch"]
     assert {work.rows for work in taken if work.work == "moments"} == {4, 32}
@@ -263,7 +263,7 @@ def test_the_controller_holds_three_vectors_and_the_sums_none():
     assert found["controller, float64 path: held"].value > 23.0  # an allocation that is not seen is no proof
 
 
-def test_starts_are_told_in_the_units_of_their_limits(monkeypatch):
+def test_starts_are_in_the_units_of_their_limits(monkeypatch):
     monkeypatch.setattr(facts, "_python", lambda script, **environment: "0.01 0.04")
     imports, classes, cold, warm = facts.start(quick=True)
     assert classes.value == 40.0
