@@ -11,17 +11,22 @@ from nalr_bench.tables import piped
 
 ABOUT = """\
 The demo compares nalr with learning rates that were tuned by hand, on the same problems and seeds: a rugged
-surface, a narrow curved valley, and a network on scikit-learn's digits. The baselines are a constant rate
-and a linear decay, each at the best of a grid of rates, chosen on the very seeds that they are judged on.
-nalr starts once from 100 times less and once from 100 times more than the best constant rate. "Length
-unknown" means without `total_steps`."""
+surface, a narrow curved valley, and a network on scikit-learn's digits. All methods are plain SGD. The
+baselines are a constant rate and a linear decay, each at the best of a grid of rates, chosen on the very
+seeds that they are judged on. nalr starts once from 100 times less and once from 100 times more than the
+best constant rate; "length unknown" means without `total_steps`.
+
+This page and its figures are written by `python demo.py --save docs/images --report docs/demo.md`."""
 RUN = """\
 ```console
 $ python demo.py                # or: nalr demo
 $ python demo.py --quick        # fewer seeds, coarser grids
 $ python demo.py --save figures # write the figures as PNG files
+$ python demo.py --json         # print the tables and claims as JSON
 $ python demo.py --interactive  # sliders for noise, roughness and base rate
-```"""
+```
+
+The exit status is 0 whether or not a claim holds; it is 1 if the demo could not be run to its end."""
 FIGURES = """\
 On the rugged surface, one run from a rate that is 100 times too small. Loss and noise do not explain each
 other, so larger rates are tried (`kick`); a lower minimum is found, and the rate comes down slowly:
@@ -43,10 +48,10 @@ Full loss and learning rate of every method, on the first seed of each problem:
 
 def write(outcomes: Sequence[Outcome], claims: Sequence[Claim], notes: str) -> str:
     """Return the page; the same runs give the same text on every day."""
-    parts = ["# Demo", ABOUT, RUN, "## Results"]
+    parts = ["# Demo", ABOUT, "## Results"]
     for outcome in outcomes:
         parts += [f"### {heading(outcome)}", piped(rows(outcome))]
     parts += [" ".join(notes.splitlines()), "## Claims"]
-    verdicts = [("claim", ""), *((c.text, "holds" if c.holds else "does not hold") for c in claims)]
-    parts += [piped(verdicts), "## Figures", FIGURES]
+    verdicts = [("claim", "verdict"), *((c.text, "holds" if c.holds else "does not hold") for c in claims)]
+    parts += [piped(verdicts), "## Figures", FIGURES, "## Run it", RUN]
     return "\n\n".join(parts) + "\n"

@@ -21,6 +21,7 @@ Array = NDArray[np.float64]
 NewFigure = Callable[[float, float], Figure]
 REACH = 5.4  # half the side of the drawn square: the starts are within 4.8
 WIDTH = 0.5 * BUMP_PERIOD  # of the smoothing
+SPACING = 1.02  # least ratio of neighbouring steps in a curve
 
 
 def plain_figure(width: float, height: float) -> Figure:
@@ -65,7 +66,8 @@ def draw_surface(outcome: Outcome, problem: LandscapeProblem, figure: Figure) ->
     _draw_cut(cut, problem)
     for ax, label in zip(ways, (SMALL, CONSTANT, NALR_SMALL), strict=True):
         path = outcome.methods[label].example.path
-        visualize_landscape(landscape, {label: path}, colorbar=False, ax=ax, **shown)
+        paths = {} if path is None else {label: path}
+        visualize_landscape(landscape, paths, colorbar=False, ax=ax, **shown)
         for line in ax.lines:  # two thousand steps on top of each other, too many for the usual width
             line.set_linewidth(0.9)
         ax.set_title(f"{label}\nends at loss {outcome.methods[label].example.result.final_loss:.2g}")
@@ -124,6 +126,10 @@ def _draw_cut(ax: Axes, problem: LandscapeProblem) -> None:
 
 
 def _columns(result: Result) -> dict[str, Any]:
-    """Return steps, full losses and rates at the checkpoints, each step once."""
-    losses = drawable(np.array(result.losses))
-    return {"step": result.steps, "loss": losses, "lr": result.rates}
+    """Return steps, full losses and rates at the checkpoints, without the dense ones of the final loss."""
+    shown: list[int] = []
+    for index, step in enumerate(result.steps):
+        if not shown or step >= SPACING * result.steps[shown[-1]]:
+            shown.append(index)
+    losses, rates = drawable(np.array(result.losses)), np.array(result.rates)
+    return {"step": np.array(result.steps)[shown], "loss": losses[shown], "lr": rates[shown]}

@@ -134,7 +134,7 @@ class Panel:
             ax.clear()
         visualize_landscape(
             rugged(None, settings.noise_scale, settings.roughness).landscape,
-            {label: run.path for label, run in self.runs.items()},
+            {label: run.path for label, run in self.runs.items() if run.path is not None},
             bounds=(-REACH, REACH),
             resolution=151,
             colorbar=False,

@@ -69,7 +69,7 @@ def _notes(chosen: Sequence[Comparison], quick: bool) -> str:
     )
     lines = [
         "Final loss: full loss over the last 5 % of the steps, geometric mean over the seeds,",
-        "which are the same for all methods; test accuracy: of the runs that did not diverge.",
+        "which are the same for all methods; test accuracy: 0 for a run that diverged.",
         f"Best of grid: {grids} (* at the grid's edge).",
     ]
     if quick:

@@ -15,6 +15,8 @@ from nalr_bench.race.methods.method import Method, OnProblems, Stepper
 from nalr_bench.race.methods.ours import Controlled
 
 Array = NDArray[np.float64]
+DRAWABLE = 3
+"""Paths are kept up to this dimension: nobody draws others, and a network's fills tens of megabytes."""
 
 
 @dataclass(frozen=True)
@@ -25,14 +27,14 @@ class Recorded:
     ----------
     result : Result
         The same as without recording.
-    path : (T + 1, D) array
-        Parameters before the first step and after each.
+    path : (T + 1, D) array or None
+        Parameters before the first step and after each; None in more than `DRAWABLE` dimensions.
     history : mapping or None
         The columns of the controller's history; None for other methods.
     """
 
     result: Result
-    path: Array
+    path: Array | None
     history: Mapping[str, Any] | None
 
 
@@ -47,13 +49,14 @@ class _Watched(OnProblems):
     def begin(self, params: Array, base_lr: float, num_steps: int) -> Stepper:
         """Begin a run of the method."""
         self.stepper = self._method.begin(params, base_lr, num_steps)
-        self.path = [params.copy()]
+        self.path = [params.copy()] if params.size <= DRAWABLE else None
         return self
 
     def step(self, rows: Array, loss: float) -> float:
         """Take a step and keep where it leads."""
         rate = self.stepper.step(rows, loss)
-        self.path.append(self.stepper.judged().copy())
+        if self.path is not None:
+            self.path.append(self.stepper.judged().copy())
         return rate
 
     def judged(self) -> Array:
@@ -67,4 +70,5 @@ def record(start: Start) -> Recorded:
     result = run(replace(start, method=watched))
     stepper = watched.stepper
     history = stepper.controller.history.to_dict() if isinstance(stepper, Controlled) else None
-    return Recorded(result, np.array(watched.path), history)
+    path = None if watched.path is None else np.array(watched.path)
+    return Recorded(result, path, history)
