@@ -56,6 +56,14 @@ def count(name: str, value: Any, minimum: int) -> int:
     return int(value)
 
 
+def word(name: str, value: Any) -> int:
+    """Return `value` as an int if it is a whole number in [0, 2⁶⁴), as seeds and counters must be."""
+    number = count(name, value, 0)
+    if number >= 2**64:
+        raise ValueError(f"`{name}` must be below 2**64, got {value!r}.")
+    return number
+
+
 def scalar(name: str, value: Any) -> float:
     """Return a loss-like `value` as a float: a number, or an array or tensor of one element.
 

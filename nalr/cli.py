@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_commands(commands)
     commands.add_parser("warmup", help="compile every kernel ahead of time")
     doctor = commands.add_parser(
-        "doctor", help="say what this machine means for the kernels, and what is wrong"
+        "doctor", help="report CPUs, threads, bandwidth and caches, and what is wrong"
     )
     doctor.add_argument("--json", action="store_true", help="print JSON and nothing else")
     options = parser.parse_args(argv)

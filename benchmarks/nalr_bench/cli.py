@@ -30,10 +30,10 @@ def add_commands(commands: argparse._SubParsersAction[Any]) -> None:
     kernels_options.add_options(bench)
     parts = bench.add_subparsers(dest="part", metavar="part")
     training_options.add_options(
-        parts.add_parser("training", help="measure instead what nalr adds to a training step, and its peers")
+        parts.add_parser("training", help="measure what nalr and its peers add to a PyTorch training step")
     )
     estimators_options.add_options(
-        parts.add_parser("estimators", help="simulate instead, and hold the estimates against the truth")
+        parts.add_parser("estimators", help="simulate, and compare estimates and intervals with exact values")
     )
     race = commands.add_parser(
         "race", help="race against tuned schedules and other methods that need no tuning"

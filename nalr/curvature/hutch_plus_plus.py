@@ -7,7 +7,7 @@ from typing import Any
 
 from nalr import _checks
 from nalr.curvature.basis import MEMORY_LIMIT, Basis
-from nalr.curvature.hutchinson import checked_seed, exact_diagonal, is_reached
+from nalr.curvature.hutchinson import exact_diagonal, is_reached
 from nalr.curvature.probe_average import ProbeAverage
 from nalr.curvature.probes import rademacher
 from nalr.curvature.products import Product
@@ -82,7 +82,7 @@ class HutchPlusPlusEstimator:
         memory_limit: float = MEMORY_LIMIT,
     ) -> None:
         self.num_probes = _checks.count("num_probes", num_probes, 6)
-        self.seed = checked_seed(seed)
+        self.seed = _checks.word("seed", seed)
         self.relative_error = (
             None if relative_error is None else _checks.positive("relative_error", relative_error)
         )

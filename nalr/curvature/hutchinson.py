@@ -108,7 +108,7 @@ class HutchinsonEstimator:
                 f"`distribution` must be one of {', '.join(DISTRIBUTIONS)}, got {distribution!r}."
             )
         self.distribution = distribution
-        self.seed = checked_seed(seed)
+        self.seed = _checks.word("seed", seed)
         self.relative_error = (
             None if relative_error is None else _checks.positive("relative_error", relative_error)
         )
@@ -257,14 +257,6 @@ def exact_diagonal(product: Product) -> tuple[NDArray[np.float64], TraceStatus]:
         unit[j] = 0.0
     finite = bool(np.isfinite(diagonal).all())
     return diagonal, TraceStatus.EXACT if finite else TraceStatus.NONFINITE
-
-
-def checked_seed(seed: int) -> int:
-    """Return `seed` if it is in [0, 2⁶⁴)."""
-    number = _checks.count("seed", seed, 0)
-    if number >= 2**64:
-        raise ValueError(f"`seed` must be below 2**64, got {seed!r}.")
-    return number
 
 
 def _joined(seeds: tuple[int, ...], seed: int) -> tuple[int, ...]:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from nalr import _checks
 from nalr.curvature.basis import MEMORY_LIMIT, Basis
-from nalr.curvature.hutchinson import checked_seed
 from nalr.curvature.probes import normal
 from nalr.curvature.products import Product
 
@@ -142,7 +141,7 @@ def largest_eigenvalue(
     tolerance = _checks.positive("tolerance", tolerance)
     budget = _checks.count("num_products", num_products, 2)
     size = min(_checks.count("basis_size", basis_size, 3), product.dim)
-    seed = checked_seed(seed)
+    seed = _checks.word("seed", seed)
     basis = Basis(size, product.dim, _checks.positive("memory_limit", memory_limit), "basis_size")
     ritz = _iterate(basis, product, by, tolerance, budget - 1, seed)
     if ritz is None:

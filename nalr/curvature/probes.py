@@ -94,7 +94,7 @@ def _write(
 ) -> Floats:
     """Write a probe with `kernel`, in chunks on several threads."""
     dim = _checks.count("dim", dim, 1)
-    seed_word, index_word = _word("seed", seed), _word("index", index)
+    seed_word, index_word = np.uint64(_checks.word("seed", seed)), np.uint64(_checks.word("index", index))
     probe = _new(dim, dtype) if out is None else _checked_out(out, dim)
     chunks(dim, lambda part: kernel(probe[part], seed_word, index_word, part.start))
     return probe
@@ -108,13 +108,6 @@ def chunks(dim: int, task: Callable[[slice], Any]) -> list[Any]:
         lambda i: task(slice(i * CHUNK, min((i + 1) * CHUNK, dim))),
         -(-dim // CHUNK),
     )
-
-
-def _word(name: str, value: int) -> np.uint64:
-    number = _checks.count(name, value, 0)
-    if number >= 2**64:
-        raise ValueError(f"`{name}` must be below 2**64, got {value!r}.")
-    return np.uint64(number)
 
 
 def _new(dim: int, dtype: DTypeLike) -> Floats:

@@ -13,7 +13,7 @@ NAME = "nalr-kernels.lock"
 PATIENCE = 60.0
 """Seconds to wait for other processes; several times what compiling every kernel takes."""
 PAUSE = 0.02
-"""Seconds between two attempts: polling bounds the wait, a blocking lock would not."""
+"""Seconds between two attempts. A blocking lock could wait without end."""
 
 _BUSY = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK}
 

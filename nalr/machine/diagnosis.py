@@ -123,6 +123,6 @@ def _facts(found: Diagnosis) -> Iterator[tuple[str, str]]:
             ),
         )
         hint = "" if cache.kept else "; `nalr warmup` compiles them ahead of time"
-        yield "kernels kept", f"{cache.kept} of {cache.kernels}{hint}"
+        yield "kernels cached", f"{cache.kept} of {cache.kernels}{hint}"
     for name, value in found.environment.items():
         yield name, value

@@ -26,7 +26,7 @@ READ = 256 << 20
 
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
-LAYER = "own threads over GIL-free kernels; Numba's layer is not used"
+LAYER = "Python threads over kernels that release the GIL; Numba's threading layer is not used"
 
 
 def diagnose() -> Diagnosis:

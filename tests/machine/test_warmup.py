@@ -96,7 +96,6 @@ def test_the_report_says_how_many_how_long_and_where(monkeypatch):
     report = warmup(progress=lambda steps: seen.extend(steps) or steps)
     assert seen == [list, dict]
     assert report.kernels == len(compiled_functions()) > 40
-    assert report.seconds >= 0.0
     assert report.cache_directory == cache_directory(compiled_functions())
 
 

@@ -36,7 +36,7 @@ class Nalr:
     settings : tuple of (str, float or int)
         Fields of `NoiseAdaptiveSettings` that differ from the defaults.
     label : str
-        Put behind the name, to tell changed settings apart.
+        Appended to the name; distinguishes changed settings.
     averaged : bool
         Whether it is judged by `IterateAverage` of its iterates; the steps are the same. On problems alone.
     microbatches : int
