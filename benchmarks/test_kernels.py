@@ -26,7 +26,7 @@ CASES = [
 ]
 
 
-@functools.lru_cache(maxsize=1)  # a workload's cases follow one another, and the largest take much memory
+@functools.lru_cache(maxsize=1)  # cases of a workload are adjacent, and the largest need much memory
 def checked(work):
     job = work.prepare()
     job.check()

@@ -1,4 +1,4 @@
-"""nalr: the learning rate that measures before it moves.
+"""nalr: learning rates from measured gradient noise.
 
 Public names are loaded when first used: importing the package loads neither Numba nor Matplotlib.
 """
@@ -55,7 +55,7 @@ __all__ = [*_HOMES, "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name from its home."""
+    """Import a public name from its module."""
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

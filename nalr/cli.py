@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Imported here alone: nothing else in the library knows the laboratory that ships beside it.
     from nalr_bench.cli import HOMES, add_commands
 
-    parser = OneLineParser(prog="nalr", description=nalr.__doc__)
+    parser = OneLineParser(prog="nalr", description=str(nalr.__doc__).splitlines()[0])
     parser.add_argument("--version", action="version", version=f"nalr {nalr.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="command", required=True)
     add_commands(commands)

@@ -23,7 +23,7 @@ def exact_moments(rows: np.ndarray, weights: list[float] | None = None) -> tuple
 
 
 def naive_sum_squares(rows: np.ndarray) -> float:
-    """Return the tempting B (mean(g²) − mean(g)²), in the rows' own precision."""
+    """Return the naive B (mean(g²) − mean(g)²), in the rows' own precision."""
     return float(len(rows) * ((rows * rows).mean(axis=0) - rows.mean(axis=0) ** 2).sum())
 
 

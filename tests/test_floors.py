@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,7 @@ def part_of(module: str) -> str | None:
     return pieces[0] if pieces else "__init__"
 
 
+@cache
 def imported(file: Path) -> set[str]:
     """Return the modules that a file imports, names of modules asked of a package among them."""
     modules = set()
@@ -119,6 +121,7 @@ def test_files_stay_small():
 HEAVY = ("numba", "torch", "matplotlib", "scipy", "sklearn")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "statement",
     [

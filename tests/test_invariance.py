@@ -166,6 +166,7 @@ def saddle_left_by(horizon, noise, base_lr, steps=1200):
     return (params[0] * params[1] - 1.0) ** 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("horizon", "noise"), [(True, 0.0), (True, 0.1), (False, 0.1)])
 @pytest.mark.parametrize("base_lr", [1e-3, 1e-1, 1.0])
 def test_a_start_beside_a_saddle_is_left(horizon, noise, base_lr):

@@ -1,4 +1,4 @@
-"""What the figures were measured on: processor, versions, memory, and the rivals that are installed."""
+"""The machine of a measurement: processor, versions, memory, installed rivals."""
 
 from __future__ import annotations
 
@@ -17,17 +17,14 @@ RIVALS = ("torch", "pandas", "scipy")
 PACKAGES = ("numpy", "numba", *RIVALS)
 
 READ = 256 << 20
-"""Bytes to read for the bandwidth: above the last cache of nearly every machine."""
+"""Bytes to read for the bandwidth: above the last-level cache of nearly every machine."""
 
 ASSUMED = 4 << 30
-"""Bytes of memory taken to be free where the system does not say."""
+"""Bytes of memory assumed to be free where the system does not report it."""
 
 
 def installed(name: str) -> ModuleType | None:
-    """Return a module of a rival, or None where it is not installed.
-
-    By name, since the package itself never depends on these: who has none of them can still measure.
-    """
+    """Return a module of a rival, an optional dependency, or None where it is not installed."""
     try:
         return import_module(name)
     except ImportError:
@@ -40,10 +37,7 @@ def missing_rivals() -> list[str]:
 
 
 def describe(num_threads: int) -> dict[str, Any]:
-    """Return processor, threads, versions, and GB/s read from memory on one thread and on all.
-
-    Leaves the number of threads set; who calls it puts that right.
-    """
+    """Return processor, threads, versions and memory bandwidth; sets the number of threads."""
     return {
         "cpu": cpu_name(),
         "threads": num_threads,
@@ -62,14 +56,14 @@ def _bandwidth(count: int) -> float:
 
 
 def cpu_name() -> str:
-    """Return the processor's name, as well as the system knows it."""
+    """Return the processor's name."""
     lines = _lines("/proc/cpuinfo")
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
 
 
 def available_memory() -> int:
-    """Return how many bytes could be allocated now without swapping: the machine's, or its container's."""
+    """Return how many bytes can be allocated without swapping, within the container's limit."""
     found = [_free()]
     limit = _lines("/sys/fs/cgroup/memory.max")
     used = _lines("/sys/fs/cgroup/memory.current")

@@ -1,52 +1,42 @@
-"""Timing of rivals side by side: each round times all of them, so that what disturbs one disturbs all."""
+"""Timing of calls side by side: each round times all of them, so that a disturbance affects all."""
 
 from __future__ import annotations
 
 import gc
 import math
+import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from nalr.arrays import threads
 from nalr_bench.machine import installed
-from nalr_bench.workload import Result, Runnable, Workload, WrongAnswer
+from nalr_bench.workload import Result, Workload, WrongAnswer
 
 PAUSE = 0.01
 SPINNING = "torch"
-"""Seconds before a time is taken where torch takes part: threads of its OpenMP spin on for milliseconds after
-their work, and would take a core from whoever comes next."""
-
-SHORTEST = 2e-3
-"""Seconds to be timed at least: shorter calls are repeated, lest the clock and the scheduler tell."""
-
-BRIEF = 0.02
-"""Seconds below which a call is made once more before the clock starts: its rival emptied the caches."""
+"""Seconds to wait before each timing where torch takes part: its OpenMP threads spin on for milliseconds."""
 
 FEWEST = 3
+"""Least rounds of a call, whatever it costs."""
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How long to measure: `rounds` of each runnable, fewer (3 at least) for what would exceed `budget` s."""
+    """How long to measure: `rounds` of at least `block` s, fewer if a call would exceed `budget` s."""
 
     rounds: int = 15
+    block: float = 2e-3
     budget: float = 3.0
 
 
-QUICK = Effort(5, 0.25)
+QUICK = Effort(rounds=5, budget=0.25)
 
 
 def measure(workload: Workload, effort: Effort) -> Result:
-    """Prepare the work, assert that all agree, and time them.
-
-    Raises
-    ------
-    WrongAnswer
-        If they do not agree; the message names the workload.
-    """
+    """Prepare the work, check the answers, and time it; a `WrongAnswer` names the workload."""
     with limited_to(workload.threads):
         job = workload.prepare()
         try:
@@ -54,52 +44,55 @@ def measure(workload: Workload, effort: Effort) -> Result:
         except WrongAnswer as error:
             raise WrongAnswer(f"{workload.title}: {error}") from None
         num_bytes = {name: runnable.num_bytes for name, runnable in job.runnables.items()}
-        return Result(workload, num_bytes, interleave(job.runnables, effort))
+        calls = {name: runnable.call for name, runnable in job.runnables.items()}
+        return Result(workload, num_bytes, interleave(calls, effort))
 
 
-def interleave(runnables: dict[str, Runnable], effort: Effort) -> dict[str, list[float]]:
-    """Return the seconds a call of each runnable in each round; nan for the rounds that it sits out."""
-    timers = {name: _Timer(runnable.call, effort) for name, runnable in runnables.items()}
+def interleave(
+    calls: Mapping[str, Callable[[], Any]], effort: Effort, periods: Mapping[str, int] | None = None
+) -> dict[str, list[float]]:
+    """Return the seconds per call in each round; nan for the rounds that a costly call sits out.
+
+    The order changes from round to round, so that none always follows the one that empties the caches. A
+    multiple of a call's period, 1 by default, is timed together. Garbage is collected between rounds.
+    """
+    timers = {name: _Timer(call, effort, (periods or {}).get(name, 1)) for name, call in calls.items()}
     seconds: dict[str, list[float]] = {name: [] for name in timers}
+    order, shuffled = list(timers), random.Random(0)
     with _no_collection():
         for k in range(effort.rounds):
-            for name, timer in timers.items():
+            shuffled.shuffle(order)
+            for name in order:
                 if SPINNING in timers:
                     time.sleep(PAUSE)
-                seconds[name].append(timer.time() if k < timer.rounds else math.nan)
+                seconds[name].append(timers[name].time() if k < timers[name].rounds else math.nan)
+            gc.collect()
     return seconds
 
 
 class _Timer:
-    """Times one runnable: how many calls at once, and in how many rounds, it finds out by two trials."""
+    """Times one call; a trial decides how many calls are timed together, and in how many rounds."""
 
-    def __init__(self, call: Callable[[], Any], effort: Effort) -> None:
-        self.call = call
-        self.number = 1
-        once = self.time()
-        if once < SHORTEST:  # the first may have been slow for many reasons
-            once = min(once, self.time())
-        self.warm = once < BRIEF
-        self.number = max(1, math.ceil(SHORTEST / max(once, 1e-9)))
-        affordable = int(effort.budget / (once * (self.number + self.warm)))
+    def __init__(self, call: Callable[[], Any], effort: Effort, period: int) -> None:
+        self._call, self._number = call, period
+        once = max(self.time(), 1e-9)
+        self._number = period * math.ceil(max(effort.block / once, 1.0) / period)
+        affordable = int(effort.budget / (once * (self._number + 1)))
         self.rounds = max(min(effort.rounds, affordable), min(effort.rounds, FEWEST))
 
-    warm = False
-
     def time(self) -> float:
-        """Return the seconds a call takes."""
-        call = self.call
-        if self.warm:
-            call()
+        """Return the seconds per call, after one call that is not timed: others have emptied the caches."""
+        call = self._call
+        call()
         began = time.perf_counter()
-        for _ in range(self.number):
+        for _ in range(self._number):
             call()
-        return (time.perf_counter() - began) / self.number
+        return (time.perf_counter() - began) / self._number
 
 
 @contextmanager
 def limited_to(count: int) -> Iterator[None]:
-    """Let the kernels and torch use `count` threads; afterwards the kernels as many as by default."""
+    """Let the kernels and torch use `count` threads; afterwards the kernels use the default."""
     torch = installed("torch")
     before = None if torch is None else torch.get_num_threads()
     threads.set_num_threads(count)
@@ -115,10 +108,13 @@ def limited_to(count: int) -> Iterator[None]:
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
+    """Collect no garbage but on request, which then looks at new objects alone."""
     was_on = gc.isenabled()
     gc.disable()
+    gc.freeze()
     try:
         yield
     finally:
+        gc.unfreeze()
         if was_on:
             gc.enable()

@@ -4,25 +4,46 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+Row = Sequence[str]
 
 ABSENT = "-"
 WIDTH = 104
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows as lines, first column to the left, with a rule under the first row."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        first, *rest = row
-        cells = [f"{first:<{widths[0]}}", *(f"{c:>{w}}" for c, w in zip(rest, widths[1:], strict=True))]
-        lines.append("  ".join(cells))
+def aligned(rows: Sequence[Row]) -> str:
+    """Return rows as lines, first column left-aligned, with a rule under the first row."""
+    widths = widths_of(rows)
+    lines = [line(row, widths) for row in rows]
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
 
 
-def piped(rows: Sequence[Sequence[str]]) -> str:
+def grouped(headings: Row, groups: Mapping[str, Sequence[Row]]) -> str:
+    """Return a table: one line of headings, then each title with its rows, in columns."""
+    if not groups:
+        return ""
+    widths = widths_of([headings, *(row for rows in groups.values() for row in rows)])
+    rule = "-" * (sum(widths) + 2 * len(widths))
+    lines = ["  " + line(headings, widths), rule]
+    for title, rows in groups.items():
+        lines += [title, *("  " + line(row, widths) for row in rows), rule]
+    return "\n".join(lines)
+
+
+def widths_of(rows: Sequence[Row]) -> list[int]:
+    """Return the width of each column."""
+    return [max(map(len, column)) for column in zip(*rows, strict=True)]
+
+
+def line(cells: Row, widths: Sequence[int]) -> str:
+    """Return one line: the first cell left-aligned, the others right-aligned."""
+    first, *rest = zip(cells, widths, strict=True)
+    return "  ".join([f"{first[0]:<{first[1]}}", *(f"{cell:>{width}}" for cell, width in rest)])
+
+
+def piped(rows: Sequence[Row]) -> str:
     """Return rows, the first one headings, as a Markdown table."""
     ruled = [rows[0], (":--", *["--:"] * (len(rows[0]) - 1)), *rows[1:]]
     return "\n".join(f"| {' | '.join(row)} |" for row in ruled)

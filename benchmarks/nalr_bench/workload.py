@@ -1,4 +1,4 @@
-"""A piece of work, whom it is compared with, and what was measured."""
+"""Workloads, their rivals, and their results."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 OURS = "nalr"
 BANDWIDTH = "bandwidth"
-"""The rival that only moves the same bytes: how fast the work can be on this machine."""
+"""The rival that only moves the same bytes: the bound of this machine."""
 
 
 class WrongAnswer(AssertionError):
-    """Two ways of computing the same do not agree."""
+    """Two computations of the same quantity disagree."""
 
 
 def agree(what: str, got: float, expected: float, tolerance: float) -> None:
@@ -25,7 +25,7 @@ def agree(what: str, got: float, expected: float, tolerance: float) -> None:
 
 @dataclass(frozen=True)
 class Against:
-    """A rival, and how many times as fast as it we are to be; None where it is only shown."""
+    """A rival, and the speed-up to reach over it; None where it is only shown."""
 
     rival: str
     times: float | None = None
@@ -33,7 +33,7 @@ class Against:
 
 @dataclass(frozen=True)
 class Runnable:
-    """Something to time, and the bytes that a call reads and writes; 0 where they are not the point."""
+    """A call to time, and the bytes that it reads and writes; 0 where they do not matter."""
 
     call: Callable[[], Any]
     num_bytes: int = 0
@@ -48,7 +48,7 @@ class Job:
     runnables : dict of str to Runnable
         Ours under `OURS`, and each rival that is installed.
     check : callable
-        Raises `WrongAnswer` if they do not agree. It calls each of them, which warms them up.
+        Raises `WrongAnswer` if they disagree; calls each of them, which compiles them.
     """
 
     runnables: dict[str, Runnable]
@@ -57,18 +57,18 @@ class Job:
 
 @dataclass(frozen=True)
 class Workload:
-    """What is to be timed; `prepare` makes the data, so that only one workload's lies in memory.
+    """Something to measure; `prepare` makes the data, so that only one workload's is in memory.
 
     Attributes
     ----------
     group, work : str
-        Of `options.GROUPS`, and what is done within it.
+        Key of `options.GROUPS`, and a name within it.
     rows, dimension : int
-        B and D; B is 0 where there are no rows.
+        B and D; B is 0 without rows.
     threads : int
-        Threads that the kernels use, and torch.
+        Threads of the kernels and of torch.
     against : tuple of Against
-        The rivals, and the figures to reach.
+        The rivals and figures.
     prepare : callable
         Makes the job.
     """
@@ -83,14 +83,14 @@ class Workload:
 
     @property
     def title(self) -> str:
-        """One line that names it."""
+        """One line."""
         size = f"{self.rows} × {self.dimension}" if self.rows else f"{self.dimension}"
         return f"{self.group}: {self.work}, {size}, {self.threads} thread{'s' if self.threads > 1 else ''}"
 
 
 @dataclass(frozen=True)
 class Result:
-    """Seconds a call of each runnable in each round; nan in rounds that it sat out."""
+    """Seconds per call of each runnable in each round; nan in rounds that it sat out."""
 
     workload: Workload
     num_bytes: dict[str, int]
@@ -101,14 +101,11 @@ class Result:
         return statistics.median(x for x in self.rounds[name] if not math.isnan(x))
 
     def speed(self, name: str) -> float:
-        """Return its GB (10⁹ bytes) a second; 0 where bytes are not the point."""
+        """Return its GB (10⁹ bytes) per second; 0 where bytes do not matter."""
         return self.num_bytes[name] / self.seconds(name) / 1e9
 
     def ratio(self, rival: str) -> float | None:
-        """Return how many times as fast as `rival` ours is, by bytes; None if it did not run.
-
-        The median over rounds of the ratio within the round: what slows a round down slows both.
-        """
+        """Return our speed over that of `rival`, by bytes: the median over rounds; None if it did not run."""
         if rival not in self.rounds:
             return None
         ours, theirs = self.num_bytes[OURS] or 1, self.num_bytes[rival] or 1
@@ -117,7 +114,7 @@ class Result:
         return statistics.median(both) * ours / theirs
 
     def shortfalls(self) -> dict[str, float]:
-        """Return by what share each figure was missed, of those that were."""
+        """Return the share by which each missed figure was missed."""
         missed = {}
         for each in self.workload.against:
             ratio = self.ratio(each.rival)
@@ -126,7 +123,7 @@ class Result:
         return missed
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the figures as dicts, strings and numbers, as JSON has them."""
+        """Return everything as JSON has it."""
         work = self.workload
         return {
             "group": work.group,
@@ -145,7 +142,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Fact:
-    """A single number that is to stay at or below a limit."""
+    """A number with an upper limit."""
 
     group: str
     what: str
@@ -155,11 +152,11 @@ class Fact:
 
     @property
     def excess(self) -> float:
-        """By what share of the limit it is above it; 0 if it is not."""
+        """The excess over the limit as a share of it; 0 below it."""
         return max(self.value / self.limit - 1.0, 0.0)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fact as a dict."""
+        """Return everything as JSON has it."""
         return {
             "group": self.group,
             "what": self.what,

@@ -10,6 +10,9 @@ from nalr.curvature.hutchinson import HutchinsonEstimator as HutchinsonEstimator
 from nalr.curvature.lanczos import EigenvalueReading as EigenvalueReading
 from nalr.curvature.lanczos import EigenvalueStatus as EigenvalueStatus
 from nalr.curvature.lanczos import largest_eigenvalue as largest_eigenvalue
+from nalr.curvature.probe_average import ProbeAverage as ProbeAverage
+from nalr.curvature.probes import normal as normal
+from nalr.curvature.probes import rademacher as rademacher
 from nalr.curvature.readings import DiagonalReading as DiagonalReading
 from nalr.curvature.readings import TraceReading as TraceReading
 from nalr.curvature.readings import TraceStatus as TraceStatus

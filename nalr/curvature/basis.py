@@ -12,14 +12,14 @@ from nalr.curvature.products import Floats
 Vector = NDArray[np.float64]
 
 MEMORY_LIMIT = 2**32
-"""Bytes of a basis that are allocated without being asked for: 4 GiB."""
+"""Default limit of a basis, in bytes: 4 GiB."""
 
 NEGLIGIBLE = 1e-13
-"""A vector that keeps less than this of its length lies in the basis: what is left is rounding."""
+"""A remainder of less than this share of a vector is rounding: the vector lies in the basis."""
 
 HALF = 0.5
-"""A pass that leaves less than this of the length is repeated: rounding may have brought back what it took
-away. Two passes are enough (Kahan, in Parlett 1998, section 6.9), unless nothing is left."""
+"""A pass that leaves less than this share of the length is repeated, since rounding may have lost
+orthogonality. Two passes are enough (Kahan, in Parlett 1998, section 6.9), unless nothing is left."""
 
 CHUNK = 1 << 16
 """Columns that are rotated at a time."""
@@ -56,7 +56,7 @@ class Basis:
         return self._rows[: self.size]
 
     def remainder(self, vector: Floats) -> tuple[Vector, Vector, float]:
-        """Return what the basis leaves of `vector`, the coefficients taken out, and the remaining length.
+        """Return `vector` less its projection on the basis, the coefficients, and the remaining length.
 
         The length is 0 where nothing but rounding remains, and nan where `vector` is not finite.
         """
@@ -75,7 +75,7 @@ class Basis:
         return rest, coefficients, length if length > NEGLIGIBLE * whole else 0.0
 
     def add(self, vector: Vector, length: float) -> Vector:
-        """Append `vector`/`length`, orthogonal to the others; return it as it is kept."""
+        """Append `vector`/`length`, orthogonal to the others; return the stored row."""
         row: Vector = self._rows[self.size]
         np.divide(vector, length, out=row)
         self.size += 1

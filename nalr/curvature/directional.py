@@ -1,4 +1,4 @@
-"""Curvature along the steps of a run from the gradients at their two ends: no further pass over the data."""
+"""Curvature along the steps of a run, from the gradients at their two ends: no extra pass over the data."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ Vector = NDArray[np.float64]
 
 @dataclass(slots=True)
 class _Scalars:
-    """All that changes, but for vectors and averages."""
+    """The scalar state."""
 
     dimension: int | None = None
     nonfinite: int = 0
-    slope: float = math.nan  # ⟨G, s⟩ at the start of the step under way, unbiased; nan while unknown
+    slope: float = math.nan  # ⟨G, s⟩ at the start of the current step, unbiased; nan while unknown
     squared_length: float = math.nan  # |s|² of that step
-    scale: float = math.nan  # s is this times the vector that is kept; nan where none is
+    scale: float = math.nan  # s is this times the stored vector; nan where none is
     lr: float = math.nan  # of that step
     squared_rates: float = 0.0  # Σ decay^age · η²
     trouble: DirectionalStatus | None = None  # of the latest gradients
@@ -57,9 +57,9 @@ class DirectionalCurvature:
     E[ηQ − ⟨ḡ′, s⟩] = E sᵀHs = η²(GᵀHG + tr(HΣ)/B): unbiased, each step. Averages over steps come first,
     ratios after.
 
-    Why η². The noise of ηQ − ⟨ḡ′, s⟩ is proportional to η, so that A = uᵀHu alone has a variance ∝ 1/η²: at
-    a far too small rate it is noise. Averaging η²A weighs each step by its precision; `significant` says
-    when anything was measured. Successive steps share a gradient, and their terms are correlated; the
+    Why η². The noise of ηQ − ⟨ḡ′, s⟩ is proportional to η, so that A = uᵀHu alone has a variance ∝ 1/η²:
+    at a far too small rate it is noise. Averaging η²A weighs each step by its precision; see `significant`.
+    Successive steps share a gradient, and their terms are correlated; the
     standard error comes from blocks of them.
 
     **Q must not be corrected for sampling without replacement.** Rows drawn without replacement from N make
@@ -69,14 +69,13 @@ class DirectionalCurvature:
     an epoch, A is low by that amount.)
 
     Other optimizers. The same holds for any step s that contains the present gradient linearly, s = a + cḡ
-    with a from before: E⟨ḡ, s⟩ is high by c tr Σ/B, and nothing else changes. Pass `step`, and c as
+    with a known beforehand: E⟨ḡ, s⟩ is high by c tr Σ/B, and nothing else changes. Pass `step`, and c as
     `response`. For Adam c differs between coordinates and depends on the gradient itself, so that no such
     correction exists in these sums: measure uᵀHu with a product there.
 
     No `merge`: ranks that share one step pool their rows first, as `Moments`.
 
-    Cost: one pass over the rows, one over two D-vectors, which are what is kept. `update_moments` needs
-    neither.
+    Cost: one pass over the rows, one over two stored D-vectors. `update_moments` needs neither.
 
     References
     ----------
@@ -106,11 +105,11 @@ class DirectionalCurvature:
         return f"DirectionalCurvature(decay={self.decay!r}, confidence={self.confidence!r})"
 
     def reset(self) -> None:
-        """Forget everything but the settings."""
+        """Forget every step; keep the settings."""
         self._state = _Scalars()
         self._averages = DecayedAverages(self.decay)
-        self._step: Vector = np.empty(0)  # (D,) the step under way, over its scale
-        self._mean: Vector = np.empty(0)  # (D,) room for the next ḡ
+        self._step: Vector = np.empty(0)  # (D,) the current step, over its scale
+        self._mean: Vector = np.empty(0)  # (D,) buffer for the next ḡ
 
     def update(
         self,
@@ -121,7 +120,7 @@ class DirectionalCurvature:
         step: ArrayLike | None = None,
         response: float | None = None,
     ) -> DirectionalCurvature:
-        """Take in the gradients that end the last step, and begin the step that is made from them.
+        """Finish the last step with its final gradients, and begin the step made from them.
 
         Parameters
         ----------
@@ -171,13 +170,13 @@ class DirectionalCurvature:
         return self
 
     def update_moments(self, moments: Moments, lr: float) -> DirectionalCurvature:
-        """Take in one step of plain SGD from its sums, made elsewhere; no vector is kept.
+        """Take in one step of plain SGD from its sums; no vector is stored.
 
         Parameters
         ----------
         moments : Moments
-            The sums, with `step_product` and `step_squared_norm` of the step that led here. Where that step
-            is not as long as the gradient before times its rate, it takes no part.
+            The sums, with `step_product` and `step_squared_norm` of the last step. A step whose length is
+            not that of the previous gradient times its rate is left out.
         lr : float
             Rate η of the step made *from these* gradients, not negative.
 
@@ -208,7 +207,7 @@ class DirectionalCurvature:
         return self
 
     def _measure(self, rows: Gradients, shares: Vector | None) -> tuple[Moments | None, Vector]:
-        """Return the sums and the mean of the rows; no sums where they are not finite."""
+        """Return the sums and the mean of the rows; None for sums that are not finite."""
         s = self._state
         s.dimension, s.trouble = rows.dimension, None
         if self._mean.size != rows.dimension:
@@ -222,7 +221,7 @@ class DirectionalCurvature:
         return Moments(len(rows), total, rows.dimension, norm, spread), mean
 
     def _keep(self, step: Gradients) -> None:
-        """Copy the step that is under way."""
+        """Store a copy of the current step."""
         if self._step.size != step.dimension:
             self._step = np.empty(step.dimension)
         step.copy_row(self._step)
@@ -234,7 +233,7 @@ class DirectionalCurvature:
         s.trouble = DirectionalStatus.SKIPPED
 
     def _begin(self, lr: float, moments: Moments, product: float, response: float) -> None:
-        """Begin a step: `product` is ⟨ḡ, s⟩, of which the noise of ḡ makes `response` · tr Σ/B."""
+        """Begin a step: `product` is ⟨ḡ, s⟩, biased by `response` · tr Σ/B."""
         s = self._state
         s.lr = lr
         if moments.num_rows < 2:
@@ -242,7 +241,7 @@ class DirectionalCurvature:
         s.slope = product - response * moments.total_variance / moments.total_weight  # nan for one row
 
     def _finish(self, product: float) -> None:
-        """Let the step under way join the averages; `product` is ⟨ḡ′, s⟩ at its end."""
+        """Add the current step to the averages; `product` is ⟨ḡ′, s⟩ at its end."""
         s = self._state
         bend = s.slope - product
         if math.isfinite(bend) and math.isfinite(s.squared_length):
@@ -250,7 +249,7 @@ class DirectionalCurvature:
             s.squared_rates = self.decay * s.squared_rates + s.lr * s.lr
 
     def reading(self) -> DirectionalReading:
-        """Return what the steps so far say.
+        """Return the curvature over the steps so far.
 
         Returns
         -------
@@ -268,9 +267,8 @@ class DirectionalCurvature:
         return make_reading(self._averages, squared_rates, s.lr, self.confidence, s.nonfinite, s.trouble)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything needed to go on exactly, as numbers, strings, lists, dicts and NumPy arrays."""
-        scalars = {name: getattr(self._state, name) for name in self._state.__slots__}
-        trouble = self._state.trouble
+        """Return settings and state, as numbers, strings, lists, dicts and NumPy arrays."""
+        scalars, trouble = _state.fields_to_dict(self._state), self._state.trouble
         return {
             "settings": repr(self),
             "scalars": scalars | {"trouble": None if trouble is None else trouble.name},
@@ -279,7 +277,7 @@ class DirectionalCurvature:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take a state of `state_dict`: what follows is the same, bit for bit, as without the break.
+        """Continue from `state`, of `state_dict`: what follows is bit-identical.
 
         Raises
         ------

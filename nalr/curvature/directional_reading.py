@@ -1,4 +1,4 @@
-"""What consecutive gradients say of the curvature along the steps: numbers and what they are worth."""
+"""Readings of the curvature along the steps."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from nalr.statistics.mean_interval import UNKNOWN, Interval
 
 
 class DirectionalStatus(str, Enum):
-    """What a reading is worth; the value is the sentence to show."""
+    """Status of a reading; the value is the message to show."""
 
     OK = "ok"
     NO_DATA = "no step has been followed by a gradient yet"
-    ONE_ROW = "one row a step: what of its gradient is noise cannot be told, nor the curvature"
-    FOREIGN = "the steps are not those of plain SGD: pass them as `step`"
+    ONE_ROW = "one row per step: its noise cannot be estimated, so neither can the curvature"
+    FOREIGN = "the steps are not plain SGD steps: pass them as `step`"
     FEW = "too few steps for a standard error yet"
-    INSIGNIFICANT = "not distinguishable from zero: measure more steps, or multiply with the Hessian itself"
-    SKIPPED = "the latest step held values that were not finite and was skipped"
+    INSIGNIFICANT = "not distinguishable from zero: measure more steps, or use Hessian products"
+    SKIPPED = "the latest step contained values that were not finite and was skipped"
 
     def __str__(self) -> str:
         return self.value
@@ -28,15 +28,15 @@ class DirectionalStatus(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class DirectionalReading:
-    """The curvature along the steps; handed out by `DirectionalCurvature.reading`.
+    """The curvature along the steps; returned by `DirectionalCurvature.reading`.
 
     Attributes
     ----------
     value : float
         A = uᵀHu with u = s/η, the step over its rate: for plain SGD GᵀHG + tr(HΣ)/B. An average over steps
-        weighted by η², as their precision is.
+        weighted by η², which is proportional to their precision.
     standard_error : float
-        Of `value`, from blocks of consecutive steps, so that it respects their correlation.
+        Of `value`, from blocks of consecutive steps, which accounts for their correlation.
     t_value : float
         `value`, and `curvature`, in standard errors.
     significant : bool
@@ -53,9 +53,9 @@ class DirectionalReading:
     count : int
         Steps taken in.
     nonfinite : int
-        Gradient values that were nan or infinite; their steps took no part.
+        Gradient values that were nan or infinite; their steps were skipped.
     status : DirectionalStatus
-        What the numbers are worth, as a readable sentence.
+        Whether the numbers can be relied on, as a readable sentence.
     """
 
     value: float
@@ -81,11 +81,11 @@ def make_reading(
 ) -> DirectionalReading:
     """Form ratios and errors from the averages of sᵀHs and |s|², whose mean η² is `squared_rates`.
 
-    `trouble` is what the latest step suffered from, if anything.
+    `trouble` is the problem of the latest step, if any.
 
-    The error is that of the average of sᵀHs − curvature · |s|²: lengths are known exactly, and only what
-    differs from a constant curvature is error. Fieller's interval of the ratio would count the lengths' own
-    course as sampling error: while gradients shrink it has no ends (`tests/curvature/test_directional.py`).
+    The error is that of the average of sᵀHs − curvature · |s|²: lengths are known exactly, and only
+    deviations from a constant curvature are error. Fieller's interval would count the change of lengths as
+    sampling error: while gradients shrink it is unbounded (`tests/curvature/test_directional.py`).
     """
     nan = math.nan
     count = averages.state.count
@@ -117,7 +117,7 @@ def make_reading(
 
 
 def _error(averages: DecayedAverages, curvature: float, confidence: float) -> tuple[float, float]:
-    """Return the standard error of the curvature, nan while unknown, and how many of them to go."""
+    """Return the standard error of the curvature, nan while unknown, and Student's t quantile."""
     v = averages.covariance()
     if v is None:
         return math.nan, math.inf

@@ -1,4 +1,4 @@
-"""Hessian products from two gradients, where there is no second derivative to ask for."""
+"""Hessian products from two gradients, without second derivatives."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def finite_difference_hvp(
     ----------
     gradient : callable
         Takes parameters (D,) of the dtype of `params` and returns the gradient there, (D,) of float32 or
-        float64. It must be deterministic: noise in it is divided by the step. The first product calls it
-        twice at the same place to see whether it repeats itself.
+        float64. It must be deterministic: noise in it is divided by the step. The first product checks
+        this with two calls at the same point.
     params : array of shape (D,), float32 or float64
-        Where the Hessian is wanted. Copied, so that later changes to the array do not move the product.
+        Where the Hessian is evaluated. Copied: later changes to the array have no effect.
     step : float, optional
-        Multiple h > 0 of v by which the parameters move to either side. Chosen by ε and norms if not given.
+        Multiple h > 0 of v by which the parameters move to either side. By default from ε and the norms.
 
     Returns
     -------
@@ -39,15 +39,15 @@ def finite_difference_hvp(
     Raises
     ------
     TypeError, ValueError
-        If an argument, v or a gradient is not as described, or the gradient does not repeat itself.
+        If an argument, v or a gradient is not as described, or the gradient is not deterministic.
 
     Notes
     -----
     The step. A difference over 2h errs by h²/6 of the gradient's second derivative along v and by its
     rounding ε over h; the sum is least at h ~ ε^(1/3) of the length over which the loss bends, and is then
-    ~ ε^(2/3) of the result. That length is not known: h = ε^(1/3) (1 + ‖x‖) / ‖v‖ takes the parameters' own,
+    ~ ε^(2/3) of the result. That length is unknown: h = ε^(1/3) (1 + ‖x‖) / ‖v‖ takes the parameters' own,
     with the 1 of Knoll & Keyes for parameters near zero. ε is the coarser of the dtypes of parameters and
-    gradient. Expect 10 digits in float64, 4 in float32. On a quadratic only the rounding remains.
+    gradient. Expect 10 digits in float64, 4 in float32. On a quadratic there is rounding only.
 
     Cost: two gradients and two copies of the parameters a product; the first adds two gradients.
 
@@ -87,7 +87,7 @@ class FiniteDifferenceProduct:
         self._epsilon = 0.0  # of the coarser dtype, once a gradient was seen
 
     def __call__(self, vector: ArrayLike) -> Vector:
-        """Return H·`vector` to within the error of the difference, (D,) in float64."""
+        """Return H·`vector`, (D,) in float64, up to the error of the difference."""
         v = _floats("vector", vector)
         if v.shape != self._params.shape:
             raise ValueError(f"`vector` must have shape {self._params.shape}, got {v.shape}.")
@@ -103,7 +103,7 @@ class FiniteDifferenceProduct:
         return (ahead.astype(np.float64) - behind) / (2.0 * step)
 
     def _seen_epsilon(self) -> float:
-        """Return ε of the coarser dtype, after a look at whether the gradient repeats itself."""
+        """Return ε of the coarser dtype; raise unless the gradient is deterministic."""
         first, second = (self._gradient_at(self._params) for _ in range(2))
         epsilon = max(float(np.finfo(kind).eps) for kind in (first.dtype, self._params.dtype))
         change = _norm(first.astype(np.float64) - second)

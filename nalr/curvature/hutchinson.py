@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nalr import _checks
-from nalr.curvature.probes import ProbeAverage, normal, rademacher
+from nalr.curvature.probe_average import ProbeAverage
+from nalr.curvature.probes import normal, rademacher
 from nalr.curvature.products import Floats, Product
 from nalr.curvature.readings import (
     DiagonalReading,
@@ -26,24 +27,24 @@ from nalr.statistics.mean_interval import mean_interval
 DISTRIBUTIONS = {"rademacher": rademacher, "normal": normal}
 
 EARLIEST_STOP = 16
-"""Probes before which no wanted error counts as reached: to stop at the first spread that is small by luck
-biases. Looking from 8 on, 95 % intervals covered 90 to 96 %; from 16 on, 92 to 96 %."""
+"""Fewest probes before an early stop: stopping when the spread is small by chance biases. With stops from 8
+probes on, 95 % intervals covered 90 to 96 %; from 16 on, 92 to 96 %."""
 
 
 class HutchinsonEstimator:
-    """Trace and diagonal of a matrix that can only be multiplied with, each with a standard error.
+    """Trace and diagonal of a matrix known by its products Hv, each with a standard error.
 
     Parameters
     ----------
     num_probes : int
-        Budget of products Hv, at least 2: one probe has no spread. From 8 on intervals cover what they say.
+        Budget of products Hv, at least 2. From 8 on intervals have their nominal coverage.
     distribution : str
-        "rademacher": random signs, of the least variance, 2 Σ_{i≠j} Hᵢⱼ²; "normal": 2 Σ Hᵢⱼ², whatever the
-        coordinates.
+        "rademacher": random signs, of the least variance, 2 Σ_{i≠j} Hᵢⱼ²; "normal": 2 Σ Hᵢⱼ², invariant
+        under rotation.
     seed : int
         Of the series of probes, in [0, 2⁶⁴). Probe i is a function of `seed` and i alone.
     relative_error : float, optional
-        Stop as soon as the longer arm of the interval is at most this share of |trace|; for `diagonal`, when
+        Stop when the longer arm of the interval is at most this share of |trace|; for `diagonal`, when
         √Σ standard errors² is of ‖diagonal‖. Never before 16 probes.
     confidence : float
         Level of the intervals, in (0, 1).
@@ -59,12 +60,11 @@ class HutchinsonEstimator:
     the means over probes are unbiased, for any square H. The standard error is that of a mean of n
     independent values, from Σ(value − mean)²/(n − 1).
 
-    Where the budget covers all D unit vectors, these are taken instead: D products, no error, whatever the
-    distribution. With `relative_error` that is what remains to be done where at most D probes, and no more
-    than leave room for it, did not reach the wanted error.
+    Where the budget covers all D unit vectors, these are used instead: D products, no error. With
+    `relative_error` at most D probes, and no more than leave room for the unit vectors, are tried first.
 
-    Stopping when the error looks small favours samples whose spread, and for skewed values mean, is low.
-    Measured over 2000 runs and `relative_error` from .2 to .5: the trace is low by at most 6 % of the wanted
+    Early stopping favours samples whose spread, and for skewed values mean, is low. Measured
+    over 2000 runs, `relative_error` from .2 to .5: the trace is low by at most 6 % of the requested
     error, and 95 % intervals cover 92 to 95 % (`docs/curvature.md`). Without it there is no bias.
 
     Cost: a product a probe; two D-vectors for `trace`, four more for `diagonal`. The error falls as 1/√n:
@@ -90,7 +90,7 @@ class HutchinsonEstimator:
     >>> estimator = HutchinsonEstimator(num_probes=16, relative_error=0.1)
     >>> reading = estimator.trace(partial(landscape.hessian_vector, np.zeros(50)), 50)
     >>> reading.num_products, str(reading.status)
-    (16, 'the wanted error was reached')
+    (16, 'the requested error was reached')
     """
 
     def __init__(
@@ -129,8 +129,8 @@ class HutchinsonEstimator:
         dim : int, optional
             D; needed for a function.
         resume : TraceReading, optional
-            Of this estimator with a smaller budget: its probes count as made. The result is that of one call,
-            bit for bit. An exact reading is returned as it is.
+            Of this estimator with a smaller budget; its probes are reused. Bit-identical to one call.
+            An exact reading is returned unchanged.
 
         Returns
         -------
@@ -140,7 +140,7 @@ class HutchinsonEstimator:
         Raises
         ------
         TypeError, ValueError
-            If `hvp` is not as described, or returns something else than (D,) of float32 or float64.
+            If `hvp` is not as described, or does not return (D,) of float32 or float64.
 
         Examples
         --------
@@ -192,7 +192,7 @@ class HutchinsonEstimator:
         Notes
         -----
         The variance of coordinate i is Σ_{j≠i} Hᵢⱼ² a probe with signs, 2 Hᵢᵢ² more with normals: a diagonal
-        H is exact from one sign probe on. Relative to Hᵢᵢ, coordinates whose row is large elsewhere are poor.
+        H is exact from one sign probe on. The relative error is large where the row has large other entries.
 
         Examples
         --------
@@ -223,7 +223,7 @@ class HutchinsonEstimator:
         return product.probe(DISTRIBUTIONS[self.distribution], self.seed, index)
 
     def _most_probes(self, dim: int) -> int:
-        """Return how many random probes come before the unit vectors, or the end."""
+        """Return the most random probes, before the unit vectors if there is room for them."""
         if dim > self.num_probes:
             return self.num_probes
         return 0 if self.relative_error is None else min(dim, self.num_probes - dim)

@@ -1,4 +1,4 @@
-"""The largest eigenvalue of a symmetric matrix that can only be multiplied with, and its error."""
+"""The largest eigenvalue of a symmetric matrix known by its products, and its error."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ Vector = NDArray[np.float64]
 ORDERS = ("value", "magnitude")
 
 ROUNDINGS = 16.0
-"""A residual below this many ε of the largest eigenvalue met is none: for 0 no relative one could be."""
+"""A residual below this many ε of the largest eigenvalue seen counts as 0, as an eigenvalue of 0 requires."""
 
 
 class EigenvalueStatus(str, Enum):
-    """What an eigenvalue is worth; the value is the sentence to show."""
+    """Status of an eigenvalue; the value is the message to show."""
 
     CONVERGED = "the residual is below the tolerance"
     SPENT = "the budget was spent before the residual was below the tolerance"
@@ -41,21 +41,20 @@ class EigenvalueStatus(str, Enum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EigenvalueReading:
-    """An eigenvalue and its error; handed out by `largest_eigenvalue`.
+    """An eigenvalue and its error; returned by `largest_eigenvalue`.
 
     Attributes
     ----------
     eigenvalue : float
-        λ̂ = vᵀHv; never above the largest eigenvalue, nor below the smallest. nan after a product that was
-        not finite.
+        λ̂ = vᵀHv, between the smallest and the largest eigenvalue. nan after a product that was not finite.
     residual_norm : float
-        ‖Hv − λ̂v‖, from a product made for it: some eigenvalue of H is at most this far from λ̂.
+        ‖Hv − λ̂v‖, from an extra product: some eigenvalue of H is at most this far from λ̂.
     vector : array of shape (D,)
         v, of length 1.
     num_products : int
         Products Hv made.
     status : EigenvalueStatus
-        What the numbers are worth, as a readable sentence.
+        Whether the numbers can be relied on, as a readable sentence.
     """
 
     eigenvalue: float
@@ -113,13 +112,13 @@ def largest_eigenvalue(
     -----
     For a unit vector v, symmetric H with eigenpairs (λᵢ, qᵢ) and r = Hv − λ̂v: ‖r‖² = Σ (λᵢ − λ̂)²(qᵢᵀv)² ≥
     min (λᵢ − λ̂)². So |λ − λ̂| ≤ ‖r‖ for some eigenvalue λ: certain, but it does not say that λ is the largest.
-    A random start makes it so but for chance (Kuczyński & Woźniakowski 1992); eigenvalues that lie close
-    together are told apart late, and then λ̂ may be the lower of them, by about the residual.
+    With a random start it is, with high probability (Kuczyński & Woźniakowski 1992); eigenvalues that lie
+    close together are separated late, and λ̂ may be the lower of them, by about the residual.
 
     v maximises vᵀHv over the space that the products span. Every product is made orthogonal to the whole
-    basis: the plain three-term recurrence forgets vectors that it has found, and finds them again. When the
-    basis is full it is replaced by the better half of its Ritz vectors (thick restart). No power iteration is
-    offered: with a basis of three this needs little more memory and far fewer products.
+    basis: the plain three-term recurrence loses orthogonality and finds eigenvectors again. When the
+    basis is full it is replaced by the better half of its Ritz vectors (thick restart). There is no power
+    iteration: with a basis of three this needs little more memory and far fewer products.
 
     Cost: at most `num_products` products; 8 · D · basis_size bytes, and two to four passes over them a
     product.
@@ -154,10 +153,10 @@ def largest_eigenvalue(
 
 @dataclass(slots=True)
 class _Ritz:
-    """The wanted eigenpair of the matrix seen from the basis."""
+    """The Ritz pair that approximates the eigenpair."""
 
     vector: Vector  # (D,)
-    residual: float  # what the iteration takes it to be
+    residual: float  # as the iteration estimates it
     norm: float  # the largest magnitude of an eigenvalue seen
     converged: bool
 
@@ -181,7 +180,7 @@ def _iterate(
         order = np.argsort(values if by == "value" else abs(values), kind="stable")[::-1]
         best = order[0]
         norm = float(abs(values).max())
-        residual = length * abs(float(vectors[-1, best]))  # the image of the last vector alone leads outside
+        residual = length * abs(float(vectors[-1, best]))  # only the last image leaves the basis
         converged = residual <= max(tolerance * abs(values[best]), ROUNDINGS * epsilon * norm)
         if converged or product.count >= budget:
             return _Ritz(vectors[:, best] @ basis.rows, residual, norm, bool(converged))
@@ -193,7 +192,7 @@ def _iterate(
 
 
 def _measured(ritz: _Ritz, product: Product, tolerance: float) -> EigenvalueReading:
-    """Return the reading, with λ̂ and the residual from a product of the vector itself."""
+    """Return the reading, with λ̂ and the residual from a product of the final vector."""
     vector = ritz.vector / np.linalg.norm(ritz.vector)
     given = product(vector.astype(product.dtype))
     image = given.astype(np.float64)

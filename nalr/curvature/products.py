@@ -1,4 +1,4 @@
-"""The door for matrices: whatever can be multiplied with a vector becomes one checked, counted function."""
+"""Matrix-vector products of any kind as one function that checks and counts."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Product:
     dim : int
         D.
     dtype : dtype
-        Of the vectors it is given: float32 for a float32 matrix, which `@` would else copy to float64 for
-        every product; float64 for all else.
+        Of the vectors: float32 for a float32 matrix, which `@` would otherwise copy to float64 for every
+        product; else float64.
     count : int
         Products made.
     """
@@ -56,10 +56,10 @@ class Product:
 
 
 def _dimension(dim: int | None, known: int | None) -> int:
-    """Return D, as given or as the matrix tells it."""
+    """Return D, as given or known from the matrix."""
     if dim is None:
         if known is None:
-            raise ValueError("`dim` must be given, since a function does not tell its dimension.")
+            raise ValueError("`dim` must be given, since a function has no known dimension.")
         return known
     checked = _checks.count("dim", dim, 1)
     if known not in (None, checked):
@@ -68,7 +68,7 @@ def _dimension(dim: int | None, known: int | None) -> int:
 
 
 def _resolved(hvp: Any) -> tuple[Apply, int | None]:
-    """Return the function behind `hvp`, and its dimension where it tells one."""
+    """Return the function of `hvp`, and its dimension where it is known."""
     shape = getattr(hvp, "shape", None)
     if shape is not None and (hasattr(hvp, "__matmul__") or hasattr(hvp, "matvec")):
         if len(shape) != 2 or shape[0] != shape[1] or shape[0] < 1:

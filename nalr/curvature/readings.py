@@ -1,4 +1,4 @@
-"""What probes say of a matrix: numbers, errors, and what they are worth."""
+"""Readings of trace and diagonal from random probes."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from nalr.curvature.probes import ProbeAverage
+from nalr.curvature.probe_average import ProbeAverage
 from nalr.statistics.mean_interval import Interval, mean_interval
 
 Vector = NDArray[np.float64]
 
 FEWEST = 8
-"""Probes from which on the intervals cover what they say; below, two values may agree by chance."""
+"""Fewest probes for intervals of nominal coverage; below, values may agree by chance."""
 
 
 class TraceStatus(str, Enum):
-    """What an estimate from probes is worth; the value is the sentence to show."""
+    """Status of an estimate from probes; the value is the message to show."""
 
     OK = "ok"
     EXACT = "exact: the budget covered the product with every unit vector"
-    REACHED = "the wanted error was reached"
-    SPENT = "the budget was spent before the wanted error was reached"
+    REACHED = "the requested error was reached"
+    SPENT = "the budget was spent before the requested error was reached"
     FEW = f"fewer than {FEWEST} probes: the interval may be too narrow"
-    NONFINITE = "some products were not finite and took no part: the rest may not stand for all"
+    NONFINITE = "some products were not finite and were left out: the rest may not be representative"
 
     def __str__(self) -> str:
         return self.value
@@ -35,7 +35,7 @@ class TraceStatus(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class TraceReading:
-    """An estimate of tr H; handed out by `trace`.
+    """An estimate of tr H; returned by `trace`.
 
     Attributes
     ----------
@@ -48,17 +48,17 @@ class TraceReading:
     confidence : float
         The level.
     num_products : int
-        Products Hv behind it, those that were not finite among them.
+        Products Hv made, including those that were not finite.
     nonfinite : int
         Products that were not finite.
     status : TraceStatus
-        What the numbers are worth, as a readable sentence.
+        Whether the numbers can be relied on, as a readable sentence.
     values : tuple of float
-        vᵀHv of each probe, in order, less what Hutch++ knows exactly. Empty where all is exact.
+        vᵀHv of each probe, in order; for Hutch++ of the remainder. Empty for an exact reading.
     offset : float
         The part that is exact: tr QᵀHQ for Hutch++, else 0.
     seeds : tuple of int
-        Of the series of probes behind `values`.
+        Of the probes of `values`.
     """
 
     trace: float
@@ -73,7 +73,7 @@ class TraceReading:
     seeds: tuple[int, ...] = field(default=(), repr=False)
 
     def merge(self, other: TraceReading) -> TraceReading:
-        """Return the reading of both sets of probes, as of workers with seeds of their own.
+        """Return the reading of both sets of probes, as of workers with different seeds.
 
         Raises
         ------
@@ -105,7 +105,7 @@ class TraceReading:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DiagonalReading:
-    """An estimate of the diagonal of H; handed out by `HutchinsonEstimator.diagonal`.
+    """An estimate of the diagonal of H; returned by `HutchinsonEstimator.diagonal`.
 
     Attributes
     ----------
@@ -114,15 +114,15 @@ class DiagonalReading:
     standard_error : array of shape (D,)
         Of each coordinate, from the spread of the probes (n − 1); nan before two of them.
     num_products : int
-        Products Hv behind it, those that were not finite among them.
+        Products Hv made, including those that were not finite.
     nonfinite : int
         Products that were not finite.
     status : TraceStatus
-        What the numbers are worth, as a readable sentence.
+        Whether the numbers can be relied on, as a readable sentence.
     average : ProbeAverage, optional
-        The running mean and variance to go on from; None where all is exact.
+        The running mean and variance to resume from; None for an exact reading.
     seeds : tuple of int
-        Of the series of probes behind it.
+        Of the probes.
     """
 
     diagonal: Vector
@@ -134,7 +134,7 @@ class DiagonalReading:
     seeds: tuple[int, ...] = field(default=(), repr=False)
 
     def merge(self, other: DiagonalReading) -> DiagonalReading:
-        """Return the reading of both sets of probes, as of workers with seeds of their own.
+        """Return the reading of both sets of probes, as of workers with different seeds.
 
         Raises
         ------
@@ -159,7 +159,7 @@ def trace_reading(
     seeds: tuple[int, ...],
     offset: float = 0.0,
 ) -> TraceReading:
-    """Return what `values` of vᵀHv, beside an exact `offset`, say of the trace."""
+    """Return the reading of `values` of vᵀHv plus an exact `offset`."""
     array = np.array(values, dtype=np.float64)
     n = array.size
     low, high = mean_interval(array, confidence)
@@ -178,14 +178,14 @@ def trace_reading(
 
 
 def exact_reading(trace: float, confidence: float, num_products: int, status: TraceStatus) -> TraceReading:
-    """Return the reading of a trace that no chance took part in."""
+    """Return the reading of an exact trace."""
     error = 0.0 if math.isfinite(trace) else math.nan
     nonfinite = 0 if math.isfinite(trace) else 1
     return TraceReading(trace, error, (trace, trace), confidence, num_products, nonfinite, status)
 
 
 def diagonal_reading(average: ProbeAverage, status: TraceStatus, seeds: tuple[int, ...]) -> DiagonalReading:
-    """Return what the average over probes says of the diagonal; the average is kept, not copied."""
+    """Return the reading of an average over probes; it holds the average itself, no copy."""
     return DiagonalReading(
         average.diagonal,
         average.diagonal_standard_error,
@@ -198,14 +198,14 @@ def diagonal_reading(average: ProbeAverage, status: TraceStatus, seeds: tuple[in
 
 
 def copy_of(average: ProbeAverage) -> ProbeAverage:
-    """Return an average that goes on from the same state by itself."""
+    """Return an independent copy."""
     copy = ProbeAverage(diagonal=average.tracks_diagonal)
     copy.load_state_dict(average.state_dict())
     return copy
 
 
 def status_of(count: int, nonfinite: int, wanted: bool = False, reached: bool = False) -> TraceStatus:
-    """Return the status of an estimate from `count` finite probes; `wanted`: a certain error was."""
+    """Return the status of an estimate from `count` finite probes; `wanted`: an error was requested."""
     if nonfinite:
         return TraceStatus.NONFINITE
     if reached:
@@ -216,9 +216,9 @@ def status_of(count: int, nonfinite: int, wanted: bool = False, reached: bool = 
 
 
 def _check_distinct(mine: tuple[int, ...], theirs: tuple[int, ...]) -> None:
-    """Refuse readings that are exact, or that hold the same probes."""
+    """Raise for readings that are exact, or that share probes."""
     if not mine or not theirs:
-        raise ValueError("`other` must not be merged where either reading is exact: keep that one.")
+        raise ValueError("`other` must not be merged if either reading is exact: keep that one.")
     shared = set(mine) & set(theirs)
     if shared:
         raise ValueError(f"`other` must come from probes of another seed, got seed {min(shared)} again.")

@@ -1,8 +1,7 @@
-"""Floor 0: compiled loops over arrays. Arrays and scalars in, scalars out; no classes, no checks.
+"""Compiled loops over arrays. Arrays and scalars in, scalars out; no classes, no checks.
 
-A module of kernels is loaded when its name is first asked of this package (``kernels.moments``): loading one
-loads numba, which takes a quarter of a second. From then on the name is a plain attribute, at a tenth of
-the price of an import statement in the calling function.
+A module is imported when first accessed as an attribute (``kernels.moments``), since it imports Numba, which
+takes a quarter of a second. Later accesses cost a tenth of an import statement in the calling function.
 """
 
 from importlib import import_module

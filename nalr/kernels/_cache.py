@@ -3,7 +3,7 @@
 One process compiles, the others load
     Numba reads, compiles and saves without a lock, so processes that start at once can leave each other's
     code under a wrong signature (numba#4807, #10128). We hold one lock for all of it. It saves time too.
-A name says what is inside
+Data files are named by content
     Numba numbers its data files, and writes the index before them: a process killed in between, or a disk
     full, leaves an index that names another version's code. We name a file after the hash of all that its
     code depends on, and write it first.
@@ -11,7 +11,7 @@ Every kernel depends on all kernels
     Numba sees that a kernel's own file changed, not that of a kernel it calls. Ours are stamped with all
     files of the package `nalr.kernels`, so that an upgrade never runs parts of the old version.
 A cache that fails ends no call
-    Whatever fails to be read or saved is compiled in memory, and the user is told once.
+    Whatever fails to be read or saved is compiled in memory, with one warning.
 
 The classes of Numba that this builds on are its own, not public. Were they changed, kernels would be
 compiled in memory, with that one warning.
@@ -47,7 +47,7 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
 
 
 def protect(kernel: Any) -> None:
-    """Make the cache of `kernel` safe; leave alone what has none, such as a function with the JIT off."""
+    """Make the cache of `kernel` safe, if it has one: a function with the JIT off has none."""
     if not isinstance(kernel, Dispatcher) or kernel.stats.cache_path is None:
         return
     kernel._cache = _SafeCache(kernel._cache)
@@ -55,13 +55,13 @@ def protect(kernel: Any) -> None:
 
 
 def is_kept(kernel: Any) -> bool:
-    """Return whether this version of `kernel` lies compiled in its cache."""
+    """Return whether this version of `kernel` is in its cache."""
     cache = kernel._cache
     return isinstance(cache, _SafeCache) and cache.holds_any()
 
 
 def warn_once(problem: str, remedy: str) -> None:
-    """Warn that kernels are not kept, unless that was said before: one cause fails for every kernel."""
+    """Warn that kernels are not cached, once: one cause affects every kernel."""
     global _warned
     if not _warned:
         _warned = True
@@ -69,7 +69,7 @@ def warn_once(problem: str, remedy: str) -> None:
 
 
 def _one_at_a_time(kernel: Any, compile_now: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return `compile_now`, the method of `kernel`, done under the lock of its cache."""
+    """Return `compile_now`, the method of `kernel`, under the lock of its cache."""
 
     @functools.wraps(compile_now)
     def compile_alone(signature: Any) -> Any:
@@ -98,9 +98,9 @@ def _without_cache(kernel: Any, compile_now: Callable[[Any], Any], signature: An
 
 
 class _SafeCache:
-    """A cache whose failures switch it off, and are nobody's errors.
+    """A cache that a failure switches off, with a warning.
 
-    Around the cache, not around the compilation: an error of the compiler is never taken for one of the disk.
+    It wraps the cache, not the compilation, so that compiler errors are still raised.
     """
 
     def __init__(self, cache: Any) -> None:
@@ -112,7 +112,7 @@ class _SafeCache:
 
     @property
     def cache_path(self) -> str | None:
-        """The directory, or None once the cache is off."""
+        """The directory, or None once the cache is switched off."""
         return self._cache.cache_path  # type: ignore[no-any-return]
 
     def holds_any(self) -> bool:
@@ -147,7 +147,7 @@ class _SafeCache:
         self._cache.enable()
 
     def disable(self) -> None:
-        """Leave the cache alone."""
+        """Stop using the cache."""
         self._cache.disable()
 
     def flush(self) -> None:
@@ -174,7 +174,7 @@ class _NamedFile(caching.IndexDataCacheFile):  # type: ignore[misc]
     def _remove_all_but(self, names: set[str]) -> None:
         """Remove data that no index names: of older versions, or of processes that were killed.
 
-        Who still looks for it, an old process perhaps, compiles anew: Numba takes a missing file for none.
+        A process of an older version then compiles again: Numba treats a missing file as not cached.
         """
         for file in Path(self._cache_path).glob(glob.escape(self._base) + ".*.nbc"):
             if file.name not in names:
@@ -184,7 +184,7 @@ class _NamedFile(caching.IndexDataCacheFile):  # type: ignore[misc]
 
 @functools.cache
 def stamp() -> str:
-    """Return a hash of every file of `nalr.kernels`; of none, if the package lies in an archive."""
+    """Return a hash of every file of `nalr.kernels`; of none if the package is in an archive."""
     digest = hashlib.sha256()
     for file in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(file.name.encode() + b"\0" + file.read_bytes())

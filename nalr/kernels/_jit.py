@@ -7,14 +7,14 @@
 no ``parallel``
     Threads are ours: see `nalr.arrays.threads`.
 no ``fastmath``
-    As a blanket it folds ``isnan`` to False (numba#2919, #7701). `reassociating` grants the one flag
-    that a reduction needs to be vectorised, and it keeps NaN and inf.
+    It folds ``isnan`` to False (numba#2919, #7701). `reassociating` allows only what a reduction needs to
+    be vectorised, and keeps NaN and inf.
 no signatures
     Importing a module of kernels compiles nothing; the first call does.
 ``cache=True``
     A process loads in milliseconds what another compiled in seconds. Numba raises at decoration where no
-    directory can be written (numba#5566), as in many containers; we compile in memory there. What else can
-    go wrong with files is the business of `nalr.kernels._cache`.
+    directory can be written (numba#5566), as in many containers; we compile in memory there. Other file
+    errors are handled in `nalr.kernels._cache`.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ NAME = "nalr-kernels.lock"
 PATIENCE = 60.0
 """Seconds to wait for other processes; several times what compiling every kernel takes."""
 PAUSE = 0.02
-"""Seconds between two attempts. We ask again rather than block: nobody else bounds the wait."""
+"""Seconds between two attempts: polling bounds the wait, a blocking lock would not."""
 
 _BUSY = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK}
 
@@ -35,14 +35,14 @@ else:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def _release(file: int) -> None:
-        # Said aloud: a child forked meanwhile has the lock too, and closing our descriptor would leave it so.
+        # Explicit: a child forked meanwhile shares the lock, and closing our descriptor would not release it.
         fcntl.flock(file, fcntl.LOCK_UN)
 
 
 class DirectoryLock:
-    """The lock of one process; reentrant, for kernels compile the kernels they call.
+    """The lock of one process; reentrant, since kernels compile the kernels they call.
 
-    Only for threads that hold Numba's compiler lock: they come one at a time.
+    Requires Numba's compiler lock, so one thread at a time.
     """
 
     def __init__(self) -> None:
@@ -53,10 +53,10 @@ class DirectoryLock:
 
     @contextmanager
     def held(self, directory: str) -> Iterator[bool]:
-        """Hold the lock of `directory`; yield False if others did not let go of it in time.
+        """Hold the lock of `directory`; yield False if others did not release it in time.
 
-        True is also yielded where there can be no lock: some network file systems have none, and
-        their users should not pay for it with their cache.
+        Also yields True where locks are not supported, as on some network file systems: the cache is then
+        used without.
         """
         if self._depth:  # all kernels of one compilation lie in one directory
             yield self._in_time
@@ -79,17 +79,17 @@ class DirectoryLock:
             self._file = None
 
     def _wait(self, file: int) -> bool:
-        """Wait for the lock on `file`; return False when patience ends, and have none from then on."""
+        """Wait for the lock on `file`; return False after the time limit, which is then 0."""
         deadline = time.monotonic() + self._patience
         while True:
             try:
                 _take(file)
                 return True
             except OSError as error:
-                if error.errno not in _BUSY:  # no locks here
+                if error.errno not in _BUSY:  # locks are not supported
                     return True
             if time.monotonic() >= deadline:
-                self._patience = 0.0  # not a minute for each kernel
+                self._patience = 0.0  # do not wait a minute for each kernel
                 return False
             time.sleep(PAUSE)
 

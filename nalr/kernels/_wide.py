@@ -1,9 +1,9 @@
-"""16-bit floats as kernels see them: bits in, float32 out, in a register.
+"""16-bit floats in kernels: bits in, float32 out, in a register.
 
 NumPy has no bfloat16 and Numba no float16, so their memory comes as integers of the same size: `uint16` is
-IEEE half precision, `int16` is bfloat16. `wide` tells by the type, at no cost for float32 and float64, so
-that one kernel serves all four. The compiler turns the half conversion into the processor's own instruction
-(F16C, AVX-512, NEON) and vectorises it; eight shifts and masks written out run at a third of its speed.
+IEEE half precision, `int16` is bfloat16. `wide` dispatches on the type, at no cost for float32 and float64,
+so that one kernel serves all four. The conversion becomes the processor's own instruction (F16C, AVX-512,
+NEON) and is vectorised; shifts and masks written out run at a third of its speed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _interpreted(value: Any) -> Any:
 
 
 def _compiled(typing_context: Any, value: Any) -> Any:
-    """Type `wide` for one kind of element, and say how it is computed."""
+    """Return the signature of `wide` for one element type, and its code generator."""
     if value not in (types.uint16, types.int16):
         return value(value), lambda context, builder, signature, arguments: arguments[0]
 

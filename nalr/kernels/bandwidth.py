@@ -1,4 +1,4 @@
-"""The read that measures how fast memory can be read."""
+"""The loop that measures memory bandwidth."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nalr.kernels._jit import reassociating
 
 @reassociating
 def read_sum(values: NDArray[Any]) -> float:
-    """Return the sum of `values` (D,), float32: one addition a value, so that memory alone sets the pace."""
+    """Return the sum of `values` (D,), float32: one addition a value, so that memory is the limit."""
     total = np.float32(0.0)
     for j in range(values.size):
         total += values[j]

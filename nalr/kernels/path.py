@@ -58,7 +58,7 @@ def advance_by_parameters(
     keep: float,
     decay: float,
 ) -> tuple[float, float, float, float]:
-    """Advance the path of any optimizer by the parameters it made; keep `params` as previous.
+    """Advance the path of any optimizer by its new parameters; keep `params` as previous.
 
     Returns ⟨g, step⟩, |step|², ⟨g, (d + d̄)/2⟩, |d|².
     """

@@ -1,4 +1,4 @@
-"""Random probes v, and what they say of a matrix H: the running mean and variance of vᵀHv and v ⊙ Hv.
+"""Random probes v of a matrix H: generators, and the running mean and variance of vᵀHv and v ⊙ Hv.
 
 The value at a position is a function of (seed, index of the probe, position) and of nothing before it, so
 any range of columns can be written on any thread; a generator with a state must run through them in order.
@@ -102,7 +102,7 @@ def log(value: float) -> float:
     """Return the natural logarithm of a positive normal number, within 2 units of the last place.
 
     By log m = 2 artanh((m - 1)/(m + 1)), m in [√½, √2). This and `sine_cosine` are here because calls of the
-    C library are not vectorised, and would take five times as long as all the rest.
+    C library are not vectorised, and take five times as long as the rest.
     """
     bits = np.float64(value).view(np.int64)
     exponent = (bits - HALF_ROOT) >> np.int64(52)
@@ -209,8 +209,7 @@ def normal(out: Array, seed: int, index: int, begin: int) -> None:
 def hutchinson_step(mean: Array, m2: Array, count: int, probe: Array, product: Array) -> float:
     """Fold v ⊙ Hv of one more probe into `mean` and `m2` (D,) of `count` probes; return vᵀHv.
 
-    Welford (1962), per coordinate; `m2` is the sum of squared deviations. The sum is there for the asking:
-    one pass over memory serves both estimators.
+    Welford (1962), per coordinate; `m2` is the sum of squared deviations. One pass serves both estimators.
     """
     share = 1.0 / (count + 1.0)
     total = 0.0

@@ -2,7 +2,7 @@
 
 The sample is `block` neighbouring values out of every `stride`: neighbours because memory comes in lines,
 all over the tensor because rows of a weight differ. With `block` equal to `stride` it is the whole tensor.
-Sums are over the sample; whoever wants those of the tensor multiplies by its size over the sample's.
+Sums are over the sample; multiply by the ratio of sizes for those of the tensor.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def advance_sample(
     keep: float,
     decay: float,
 ) -> tuple[float, float, float, float, float, float]:
-    """Advance the path of the sample (S,) by the parameters that the optimizer made; keep both as last.
+    """Advance the path of the sample (S,) by the new parameters; keep both as last.
 
     Returns ⟨g, step⟩, |step|², ⟨g, (d + d̄)/2⟩, |d|², ⟨g, g before⟩, |g|². The arithmetic of a block is in
     the type of the path, sums over blocks in float64: in float64 throughout it would take twice as long.

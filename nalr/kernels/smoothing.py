@@ -145,7 +145,7 @@ def low_pass(out: Array, memory: Array, losses: Array, sections: Array, alpha: f
         smoothed, source = out[start : start + BLOCK], losses[start : start + BLOCK]
         saved[:] = memory
         after = low_pass_block(smoothed, memory, source, sections, average, alpha)
-        if math.isfinite(after):  # an average that once met nan or inf is neither again
+        if math.isfinite(after):  # nan or inf stays in the average
             average = after
             continue
         memory[:] = saved
@@ -224,9 +224,9 @@ def spike_step(ordered: Array, count: int, loss: float, threshold: float) -> flo
 
 @jit
 def spike_filter(out: Array, ordered: Array, losses: Array, threshold: float, fewest: int) -> None:
-    """Write `losses` (T,) without spikes to `out` (T,); Hampel, over the last W losses as they came.
+    """Write `losses` (T,) without spikes to `out` (T,); Hampel, over the last W losses as received.
 
-    Works in `ordered` (W,); judges from `fewest` losses on. O(W) a loss.
+    Works in `ordered` (W,); replaces from `fewest` losses on. O(W) a loss.
     """
     window = ordered.size
     for t in range(losses.size):

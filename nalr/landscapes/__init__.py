@@ -1,4 +1,4 @@
-"""Synthetic loss surfaces with gradient noise whose truth is known exactly."""
+"""Synthetic loss surfaces with gradient noise, both known exactly."""
 
 from nalr.landscapes.create import create_noisy_landscape
 from nalr.landscapes.landscape import Landscape

@@ -1,4 +1,4 @@
-"""The door of the landscapes: names and settings in, a checked `Landscape` out."""
+"""Construction of landscapes from names and checked settings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHAPES = ("identity", "hessian")
 def create_noisy_landscape(
     dim: int = 2, noise_scale: float = 0.5, kind: str = "quadratic", seed: int | None = None, **settings: Any
 ) -> Landscape:
-    """Make a synthetic noisy loss landscape whose truth is known exactly.
+    """Make a synthetic noisy loss landscape with exactly known gradient, curvature and noise.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def create_noisy_landscape(
         Number of parameters D, at least 1; 2 for "beale", at least 2 for "rosenbrock".
     noise_scale : float
         RMS over coordinates of the standard deviation of one row's noise, in the units of the gradient,
-        whatever the distribution; for "multiplicative" the standard deviation of the relative error. At
+        for every distribution; for "multiplicative" the standard deviation of the relative error. At
         least 0; 0 gives exact gradients.
     kind : str
         The surface; settings of each in brackets, x* the optimum.
@@ -35,16 +35,16 @@ def create_noisy_landscape(
           or `condition` ≥ 1: log-spaced from 1 down to 1/condition; `rotate`: turn the eigenvectors at
           random, default False; `optimum`, default zeros].
         * "rugged": ½ c|x|² + A Σ (1 − cos ωx_j) [`amplitude` A = 1, `frequency` ω = 10, `curvature` c = 1];
-          local minima exist from Aω²/c > 4.6 on, 32 of them in every coordinate by default.
+          local minima exist for Aω²/c > 4.6, 32 in every coordinate by default.
         * "double_well": Σ ¼ (x_j² − 1)² + t x_j [`tilt` t = 0.1, in (0, 0.3849), where both wells exist];
-          the start is on the side of the wrong one.
+          the start is on the side of the upper one.
         * "rosenbrock": curved valley [`narrowness` b = 100]. "beale": plateau and ridges.
         * "rastrigin", "ackley", "griewank": the standard multimodal functions.
         * "drifting": a quadratic, with its settings, whose optimum moves by `drift` (a number for every
-          coordinate or D numbers, default 0.01) at each draw and leaps `jump_size` (default 1) far in a
+          coordinate or D numbers, default 0.01) at each draw and jumps by `jump_size` (default 1) in a
           random direction at every `jump_every`-th draw (default never).
     seed : int, optional
-        Seed of the stream and of the random rotation. Without one a fresh seed is drawn and kept as `.seed`.
+        Seed of the stream and of the random rotation. By default a random one, kept as `.seed`.
     **settings
         Those of the kind, in the list above, and those of the noise:
 
@@ -59,19 +59,19 @@ def create_noisy_landscape(
     Returns
     -------
     Landscape
-        Loss, minibatch gradients, and the truth behind them.
+        Loss, minibatch gradients, and their exact expectations.
 
     Raises
     ------
     ValueError
         For an unknown kind or noise, or a number out of its range.
     TypeError
-        For a setting that this kind and noise do not take.
+        For a setting that this kind and noise do not have.
 
     References
     ----------
     Rosenbrock (1960), Computer Journal 3; Beale (1958), Princeton Technical Report 25; Rastrigin (1974),
-    Nauka; Ackley (1987), Kluwer; Griewank (1981), JOTA 34. Smoothing as what SGD's noise does to a loss:
+    Nauka; Ackley (1987), Kluwer; Griewank (1981), JOTA 34. SGD's noise as smoothing of the loss:
     Kleinberg, Li and Yuan (2018), ICML.
 
     Examples
@@ -123,7 +123,7 @@ def _shaped(noise: Noise, surface: Surface, shape: Any, kind: str) -> Noise:
         )
     if isinstance(noise, Multiplicative):
         raise ValueError(
-            "`noise_covariance` 'hessian' needs noise of its own covariance, got 'multiplicative'."
+            "`noise_covariance` 'hessian' needs noise independent of the gradient, got 'multiplicative'."
         )
     return HessianShaped(noise, quadratic)
 

@@ -1,4 +1,4 @@
-"""A loss surface seen through minibatches: one noise-free surface joined to one gradient noise."""
+"""A noise-free loss surface and a gradient noise, sampled as minibatches."""
 
 from __future__ import annotations
 
@@ -28,26 +28,25 @@ class Landscape:
     noise_scale : float
         RMS per-coordinate standard deviation of one row (of its relative error, for multiplicative noise).
     kind, name : str
-        The surface, and a short title for tables and plots.
+        The surface, and a short title.
     seed : int
-        Seed of the construction; one was drawn if none was given, so that a run can be repeated.
+        Seed of the construction; a random one if none was given.
     start : (D,) array
-        A customary first point.
+        A customary starting point.
 
     Notes
     -----
     Sample i is a random *function* f_i(x) = f(x) + ⟨ε_i, x − x*⟩, so its gradient is exactly ∇f(x) + ε_i
     and the minibatch loss is the loss of that minibatch: with the same seed, finite differences of the
-    loss give the minibatch gradient, as in training. Independent noise in the loss instead would break this:
-    a method that compares two losses would then be judged on a function that its gradients do not belong
-    to. The noise in the loss has standard deviation noise_scale·|x − x*|/√B, none at the optimum;
-    `loss_noise` adds an independent part.
+    loss give the minibatch gradient, as in training. Independent noise in the loss would break this: a
+    method that compares two losses would see a function that its gradients do not match. The loss noise has
+    standard deviation noise_scale·|x − x*|/√B, none at the optimum; `loss_noise` adds an independent part.
 
-    Multiplicative noise depends on x and is in general no gradient of anything. There ε_i is taken at the
-    present x and frozen: loss and rows agree to first order about that x for that noise, but finite
-    differences of `sample`, which draw the noise anew from each point's own gradient, also see it change.
+    Multiplicative noise depends on x and is in general not a gradient field. There ε_i is fixed at the
+    current x: loss and rows agree to first order about that x, but finite differences of `sample`, which
+    draw the noise from each point's own gradient, also see it change.
 
-    A point that ran off to infinity gives inf or nan without a warning: a diverged run is a result.
+    A diverged point gives inf or nan without a warning.
     """
 
     def __init__(
@@ -80,7 +79,7 @@ class Landscape:
 
     @property
     def optimum(self) -> Array:
-        """A global minimiser (D,), the present one where it moves."""
+        """A global minimiser (D,); the current one if it moves."""
         return self._surface.optimum.copy()
 
     @property
@@ -94,7 +93,7 @@ class Landscape:
         Parameters
         ----------
         params : (D,) array
-            Where to look.
+            The point.
         batch_size : int
             Number of samples B, at least 1.
 
@@ -108,7 +107,7 @@ class Landscape:
         Notes
         -----
         Costs O(B·D) time and memory. `compute_loss_and_grad` and `sample_gradients` draw the same minibatch
-        from the same state of the stream. Time, where the surface moves, goes on by one step after the draw.
+        from the same state of the stream. A moving surface advances by one step after the draw.
 
         Examples
         --------
@@ -131,7 +130,7 @@ class Landscape:
         return float(loss), rows
 
     def compute_loss_and_grad(self, params: ArrayLike, batch_size: int = 1) -> tuple[float, Array]:
-        """Draw one minibatch and return its loss and its gradient (D,); arguments and cost as for `sample`.
+        """Draw one minibatch and return its loss and its gradient (D,); arguments and cost as `sample`.
 
         Examples
         --------
@@ -145,7 +144,7 @@ class Landscape:
             return loss, np.asarray(rows.mean(axis=0))
 
     def sample_gradients(self, params: ArrayLike, batch_size: int) -> Array:
-        """Draw one minibatch and return the gradient rows (B, D) alone; the rest as for `sample`.
+        """Draw one minibatch and return the gradient rows (B, D) alone; otherwise as `sample`.
 
         Examples
         --------
@@ -171,7 +170,7 @@ class Landscape:
             return _float_or_array(self._surface.value(x))
 
     def smoothed_loss(self, params: ArrayLike, width: float) -> Any:
-        """Return the true loss convolved with an isotropic Gaussian: what remains at the scale `width`.
+        """Return the true loss convolved with an isotropic Gaussian of standard deviation `width`.
 
         Parameters
         ----------
@@ -187,7 +186,7 @@ class Landscape:
 
         Examples
         --------
-        A window wider than a divot (2π/10 here) leaves the bowl, lifted:
+        A window wider than a divot (2π/10 here) leaves the bowl, raised:
 
         >>> from nalr.landscapes import create_noisy_landscape
         >>> landscape = create_noisy_landscape(dim=1, kind="rugged")
@@ -208,7 +207,7 @@ class Landscape:
     def hessian_vector(self, params: ArrayLike, v: ArrayLike) -> Array:
         """Return the noise-free Hessian at `params` (D,) times `v` (D,), as (D,).
 
-        Closed form: no differences of gradients. O(D), but O(D²) for "griewank" and rotated quadratics.
+        In closed form. O(D), but O(D²) for "griewank" and rotated quadratics.
 
         Examples
         --------
@@ -222,7 +221,7 @@ class Landscape:
             return self._surface.hessian_vector(x, direction)
 
     def gradient_covariance(self, params: ArrayLike) -> Array:
-        """Return the exact covariance (D, D) of one row at `params` (D,); a minibatch of B has 1/B of it.
+        """Return the exact covariance (D, D) of one row at `params` (D,); that of a minibatch is 1/B of it.
 
         Examples
         --------
@@ -237,12 +236,12 @@ class Landscape:
             return self._noise.covariance(self._surface.gradient(x))
 
     def reseed(self, seed: int | None = None) -> None:
-        """Start the random stream again from `seed`, and time from zero; the surface's shape stays."""
+        """Restart the random stream from `seed` and time from zero; keep the surface."""
         self._rng = np.random.default_rng(seed_or_fresh(seed))
         self._surface.restart()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state of the random stream and of time, in plain Python types (JSON takes it).
+        """Return the state of the random stream and of time, in plain Python types, as JSON has them.
 
         Examples
         --------
@@ -262,7 +261,7 @@ class Landscape:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state` with the same bits; the landscape must have been made with the same settings.
+        """Continue from `state`, bit-identically; the settings must be the same.
 
         Raises
         ------

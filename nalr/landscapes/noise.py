@@ -1,4 +1,4 @@
-"""Distributions of the gradient noise: what one sample's gradient adds to the true one."""
+"""Distributions of the gradient noise of a sample."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ class Noise(ABC):
     """Zero-mean noise of rows, independent from row to row."""
 
     def __init__(self, scale: float) -> None:
-        self.scale = (
-            scale  # RMS per-coordinate standard deviation of one row (of its relative error, if so said)
-        )
+        self.scale = scale  # RMS per-coordinate standard deviation of one row, or of its relative error
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, gradient: Array, batch_size: int) -> Array:
@@ -40,9 +38,9 @@ class Gaussian(Noise):
 
 
 class StudentT(Noise):
-    """Multivariate Student-t noise scaled to unit variance: heavy tails, a bad row bad in all coordinates.
+    """Multivariate Student-t noise scaled to unit variance: heavy tails, shared by all coordinates of a row.
 
-    More than 2 degrees of freedom: below that the variance is infinite and `noise_scale` means nothing.
+    More than 2 degrees of freedom, since the variance is infinite otherwise.
     """
 
     def __init__(self, scale: float, *, degrees_of_freedom: float = 4.0) -> None:
@@ -94,10 +92,9 @@ class Multiplicative(Noise):
 
 
 class HessianShaped(Noise):
-    """Another noise turned and stretched so that its covariance is proportional to H, its total unchanged.
+    """Another noise transformed to a covariance proportional to H, with the same trace.
 
-    What squared losses near their minimum do (the Hessian and the Fisher matrix agree there): steep
-    directions are the noisy ones.
+    As squared losses have near their minimum, where Hessian and Fisher matrix agree.
     """
 
     def __init__(self, white: Noise, surface: Quadratic) -> None:

@@ -1,4 +1,4 @@
-"""Checks that the settings of surfaces, noises and streams share."""
+"""Checks shared by the settings of surfaces, noises and streams."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def non_negative(name: str, value: float) -> float:
 
 
 def flag(name: str, value: bool) -> bool:
-    """Return `value` if it is a bool: a 1 where a flag is meant is more likely a misplaced number."""
+    """Return `value` if it is a bool; 1 is refused as a likely misplaced number."""
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"`{name}` must be True or False, got {value!r}.")
     return bool(value)
 
 
 def seed_or_fresh(seed: int | None) -> int:
-    """Return `seed`, or a fresh one: a run without a seed can then still be repeated from its repr."""
+    """Return `seed`, or a random one, so that the repr repeats any run."""
     if seed is None:
         return int(np.random.SeedSequence().generate_state(1)[0])
     return _checks.count("seed", seed, 0)

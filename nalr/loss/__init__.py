@@ -1,4 +1,4 @@
-"""The loss under its noise: smoothing, slope, low-pass filter."""
+"""Smoothing of a noisy loss: average, slope, spike filter, low-pass."""
 
 from nalr.loss.reading import LossReading
 from nalr.loss.smoother import LossSmoother

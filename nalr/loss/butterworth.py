@@ -1,7 +1,7 @@
 """Butterworth low-pass design as second-order sections, and the section's recursion for one value.
 
-Written here because scipy is not a dependency of the library. Sections, not one polynomial: a direct form
-of order 8 at a cutoff of .01 has poles so close to 1 that rounding its coefficients makes it unstable.
+Not from SciPy, which is no dependency. Sections, not one polynomial: a direct form of order 8 at a cutoff of
+.01 has poles so close to 1 that rounding its coefficients makes it unstable.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def low_pass_sections(order: int, cutoff: float) -> list[Section]:
 
     The analog prototype has its poles on the left half of the unit circle, at angles π(2k+1)/(2·order)
     from the imaginary axis: pairs with s² + 2 sin(angle) s + 1, and s + 1 alone when `order` is odd. The
-    bilinear transform s = (z-1)/(z+1)/K, K = tan(π·cutoff), puts the cutoff where it was asked for.
+    bilinear transform s = (z-1)/(z+1)/K, K = tan(π·cutoff), puts the cutoff exactly at `cutoff`.
     Butterworth (1930); Oppenheim & Schafer, Discrete-Time Signal Processing, chapter 7.
     """
     stretch = math.tan(math.pi * cutoff)
@@ -48,7 +48,7 @@ def low_pass_delay(order: int, cutoff: float) -> float:
 
 
 def steady_state(sections: Sequence[Section], value: float) -> list[float]:
-    """Return the memory, two numbers a section, that a filter fed `value` for ever would have."""
+    """Return the memory, two numbers a section, of a filter with constant input `value`."""
     memory: list[float] = []
     for b0, _, b2, _, a2 in sections:
         memory += [value - b0 * value, b2 * value - a2 * value]
@@ -58,7 +58,7 @@ def steady_state(sections: Sequence[Section], value: float) -> list[float]:
 def low_pass_step(memory: list[float], sections: Sequence[Section], value: float) -> float:
     """Pass `value` through the sections (transposed direct form II), updating `memory`.
 
-    A result beyond the range of floats starts the filter anew at `value`: inf would stay for ever.
+    If the result overflows, the filter restarts at `value`: inf would stay.
     """
     output = value
     for i, (b0, b1, b2, a1, a2) in enumerate(sections):

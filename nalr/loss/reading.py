@@ -1,4 +1,4 @@
-"""What a smoothed loss says: value, slope, and how far to believe them."""
+"""A reading of the smoothed loss: value, slope, and their errors."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from enum import Enum
 
 FEWEST_TO_TRUST = 30
-"""From here on 1.96 standard errors cover the slope 90 to 98 times in 100, with independent noise and with
-noise of lag-1 correlation .5 (`tests/loss/test_smoother.py`); at .8 that takes 50 losses."""
+"""From this count on 1.96 standard errors cover the slope 90 to 98 times in 100, with independent noise and
+with lag-1 correlation .5 (`tests/loss`); at .8 from 50 losses on."""
 
 
 class LossStatus(str, Enum):
-    """What a reading is worth; the value is the sentence to show."""
+    """Status of a reading; the value is the message to show."""
 
     OK = "ok"
     NO_LOSS = "no loss seen yet"
@@ -25,7 +25,7 @@ class LossStatus(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class LossReading:
-    """What the losses so far say; handed out by `LossSmoother.reading`.
+    """The smoothed loss and its trend; returned by `LossSmoother.reading`.
 
     Attributes
     ----------
@@ -44,9 +44,9 @@ class LossReading:
     count : int
         Finite losses taken in.
     nonfinite : int
-        Losses skipped since they were nan, infinite or beyond 8.9e307.
+        Losses skipped because they were nan, infinite or beyond 8.9e307.
     status : LossStatus
-        What the numbers are worth, as a readable sentence.
+        Whether the numbers can be relied on, as a readable sentence.
     """
 
     value: float

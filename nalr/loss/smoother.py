@@ -1,80 +1,63 @@
-"""The loss without its noise: value, slope, and how far to believe them."""
+"""Smoothing of a noisy loss: its value, its slope, and the error of the slope."""
 
 from __future__ import annotations
 
 import math
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nalr import _checks
+from nalr import _checks, _state
 from nalr.loss.butterworth import Section, low_pass_delay, low_pass_sections, low_pass_step, steady_state
 from nalr.loss.reading import FEWEST_TO_TRUST, LossReading, LossStatus
+from nalr.loss.spikes import SPIKE_THRESHOLD, fewest, without_spike
+from nalr.loss.state import SmootherState
 from nalr.loss.trend import Trend, TrendState
 
 LARGEST = sys.float_info.max / 2
 """Losses beyond this count as not finite: the sum of two of them would not be."""
 LOWEST = -LARGEST
 
-SPIKE_THRESHOLD = 3.0 * 1.4826
-"""Hampel's three sigmas, in median absolute deviations (1.4826 of which are one sigma of a Gaussian)."""
-
 BLOCK = 256
-"""Losses that wait before the trend takes them: one loop over local variables costs half of 256 calls."""
-
-
-@dataclass(slots=True)
-class _State:
-    """All that changes, but for the line, which `Trend` holds."""
-
-    smoothed: float | None = None
-    count: int = 0  # finite losses that the trend has taken
-    nonfinite: int = 0
-    skipped_at: int = -1  # `count` when a loss was last skipped: equal to it until the next finite loss
-    spikes: int = 0
-    recent: list[float] = field(default_factory=list)  # the last `window` losses as they came
-    memory: list[float] = field(default_factory=list)  # of the low-pass: two numbers a section
-    pending: list[float] = field(default_factory=list)  # losses, less spikes, that the trend has yet to take
+"""Losses buffered for the trend: one loop over local variables costs half of 256 calls."""
 
 
 class LossSmoother:
     """Exponential moving average of a loss, with its slope and the slope's standard error.
 
-    ``smoothed = alpha * smoothed + (1 - alpha) * loss``, starting at the first loss. A spike filter and a
-    low-pass may stand before it: spikes (`window`), then low-pass (`cutoff`), then average (`alpha`).
+    ``smoothed = alpha * smoothed + (1 - alpha) * loss``, starting at the first loss. Optional
+    filters come first: spike filter (`window`), low-pass (`cutoff`), then average (`alpha`).
 
     Parameters
     ----------
     alpha : float
-        Share of the past in the average, in [0, 1): 0 turns the average off, 1 would never move.
+        Weight of the past in the average, in [0, 1): 0 turns the average off, 1 would never change.
     cutoff : float, optional
-        Frequency, in cycles per step, from which a Butterworth low-pass takes fluctuations out; in
-        [1e-05, 0.49999]. 0.5 is the fastest that a series of steps can hold; nearer to either end than
-        1e-5 the rounding of float64 would show in the result. It starts in the steady state of the first
-        loss, so without a transient.
+        Cutoff frequency of a Butterworth low-pass, in cycles per step, in [1e-05, 0.49999]: 0.5 is the
+        Nyquist frequency, and within 1e-5 of either end rounding would show in the result. It starts in
+        the steady state of the first loss, without a transient.
     order : int
-        Of the low-pass, at least 1: each adds 6 dB per octave, and lag. Without `cutoff` it does nothing.
+        Order of the low-pass, at least 1: each adds 6 dB per octave, and lag. Unused without `cutoff`.
     window : int, optional
-        Length of the spike filter (Hampel), at least 3: fewer have no median apart from themselves. A
-        loss further from the median of the last `window` losses, itself among them, than 3 · 1.4826
-        median absolute deviations is replaced by that median. The losses are kept as they came, so a
-        lasting change of level gets through after about window/2 steps. The filter judges once more than
-        half of the window (and 3) is there; where more than half are equal (deviation 0) it replaces none.
+        Length of the spike filter (Hampel), at least 3. A loss further than 3 · 1.4826 median absolute
+        deviations from the median of the last `window` losses (itself included) is replaced by that
+        median. Medians are of unfiltered losses, so a lasting change of level passes after about
+        window/2 steps. The filter needs more than half of the window (and 3 losses); where more than half
+        are equal (deviation 0) it replaces none.
 
     Notes
     -----
     The slope is that of a least-squares line through the losses (after the spike filter only) with weights
     that fade over four times the average's memory, at least 40 steps: τ = max(4/(1 - alpha), 40). The error
-    of a slope falls as τ^-1.5 and the noise correlation needs tens of losses, so a line over the average's
-    own ten would say nothing. The standard error is widened by √((1+φ)/(1-φ)), φ the lag-1 correlation of
-    the residuals within [0, .95]: batches that share an epoch or a slow parameter make neighbouring losses
-    alike, and the formula for independent ones then claims far too much.
+    of a slope falls as τ^-1.5 and the noise correlation needs tens of losses: more than the average's own
+    ten. The standard error is widened by √((1+φ)/(1-φ)), φ the lag-1 correlation of the residuals clipped
+    to [0, .95]: batches that share an epoch or a slow parameter give correlated losses, for which the
+    formula for independent ones is far too small.
 
-    Steps are counted in finite losses: a skipped loss takes no time.
+    Steps are counted in finite losses.
 
     Cost of `update`: about 0.2 µs with `alpha` alone (0.6 µs over the first 45 τ losses); `window` adds
     O(window), `cutoff` O(order).
@@ -127,8 +110,8 @@ class LossSmoother:
         )
 
     def reset(self) -> None:
-        """Forget every loss; the settings stay."""
-        self._state = _State()
+        """Forget every loss; keep the settings."""
+        self._state = SmootherState()
         memory = max(4.0 / (1.0 - self.alpha), 40.0)
         self._trend = Trend(1.0 - 1.0 / min(memory, 1e9))  # no run is longer, and 1 - 1/memory must not be 1
 
@@ -138,7 +121,7 @@ class LossSmoother:
         Parameters
         ----------
         loss : float
-            A number, or an array or tensor of one element. nan, inf and what lies beyond 8.9e307 is counted
+            A number, or an array or tensor of one element. nan, inf and values beyond 8.9e307 are counted
             and skipped.
 
         Returns
@@ -178,10 +161,9 @@ class LossSmoother:
         return self._state.smoothed
 
     def smooth(self, losses: ArrayLike) -> NDArray[np.float64]:
-        """Return what a fresh smoother with these settings would give for each of `losses`.
+        """Return the smoothed `losses`, as by a fresh smoother with these settings.
 
-        Pure: the losses that this smoother has seen play no part, and it learns nothing. Compiled on first
-        use; bit for bit what `update` returns.
+        Neither uses nor changes the state. Compiled on first use; bit-identical to `update`.
 
         Parameters
         ----------
@@ -214,14 +196,14 @@ class LossSmoother:
         if array.size and LOWEST < array.min() and array.max() < LARGEST:  # False with a nan
             return self._smooth_finite(array)
         usable = np.abs(array) < LARGEST  # False for nan
-        result = np.full(array.size + 1, np.nan)  # its last place is what comes before the first loss
+        result = np.full(array.size + 1, np.nan)  # the last element precedes the first loss
         if usable.any():
             result[: usable.sum()] = self._smooth_finite(array[usable])
         smoothed: NDArray[np.float64] = result[np.cumsum(usable) - 1]
         return smoothed
 
     def reading(self) -> LossReading:
-        """Return value, slope and noise as they stand; see `LossReading`.
+        """Return the current value, slope and noise; see `LossReading`.
 
         Examples
         --------
@@ -249,48 +231,25 @@ class LossSmoother:
     def state_dict(self) -> dict[str, Any]:
         """Return settings and state as plain floats, ints, lists and None; restoring them is exact."""
         self._fold_pending()
-        state = asdict(self._state)
-        del state["pending"]  # always empty here
-        trend = {f"trend_{name}": value for name, value in asdict(self._trend.state).items()}
-        return {**self._settings(), **state, **trend}
+        return {"settings": repr(self), **_saved(self._state, self._trend.state)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue where `state`, from `state_dict`, left off: the same numbers to the last bit.
+        """Continue from `state`, of `state_dict`: what follows is bit-identical.
 
         Raises
         ------
         ValueError
-            If `state` was saved under other settings, or is not a smoother's; nothing is changed then.
+            If `state` was saved under other settings or is malformed; nothing is changed then.
         """
-        expected = LossSmoother(**self._settings()).state_dict()
-        if not isinstance(state, Mapping) or set(state) != set(expected):
-            raise ValueError(f"`state` must come from `LossSmoother.state_dict()`, got {_abridged(state)}.")
-        for name, value in self._settings().items():
-            if state[name] != value:
-                raise ValueError(
-                    f"`state` must have been saved with {name}={value!r}, got {name}={state[name]!r}."
-                )
-        fresh = {name: value for name, value in expected.items() if name not in self._settings()}
-        values = {name: _like(name, state[name], value) for name, value in fresh.items()}
-        loaded = _State(**{name: values[name] for name in _State.__slots__ if name != "pending"})
-        self._check_lengths(loaded)
-        trend = TrendState(**{name: values[f"trend_{name}"] for name in TrendState.__slots__})
+        _state.saved_by(self, state)
+        fresh = _saved(SmootherState(), TrendState())
+        if set(state) != {"settings", *fresh}:
+            raise ValueError(f"`state` must come from `LossSmoother.state_dict()`, got keys {sorted(state)}.")
+        values = {name: _state.value_like(name, state[name], example) for name, example in fresh.items()}
+        trend = TrendState(**{name: values.pop(f"trend_{name}") for name in TrendState.__slots__})
+        loaded = SmootherState(**values)
+        loaded.check(2 * len(self._sections), self.window or 0)
         self._state, self._trend.state = loaded, trend
-
-    def _check_lengths(self, state: _State) -> None:
-        memory = 2 * len(self._sections) if state.count else 0
-        recent = min(self.window or 0, state.count)
-        for name, values, length in (("memory", state.memory, memory), ("recent", state.recent, recent)):
-            if len(values) != length:
-                raise ValueError(f"`state` must hold {length} numbers under {name!r}, got {len(values)}.")
-        if (state.smoothed is None) != (state.count == 0):
-            raise ValueError(
-                f"`state` must hold a smoothed loss once there is a count, got {state.smoothed!r} "
-                f"with count {state.count}."
-            )
-
-    def _settings(self) -> dict[str, Any]:
-        return {"alpha": self.alpha, "cutoff": self.cutoff, "order": self.order, "window": self.window}
 
     def _skip(self) -> float:
         self._fold_pending()
@@ -300,7 +259,7 @@ class LossSmoother:
         return math.nan if state.smoothed is None else state.smoothed
 
     def _fold_pending(self) -> None:
-        """Let the trend take the losses that wait; when this happens does not change the result."""
+        """Pass pending losses to the trend; the result does not depend on when."""
         pending = self._state.pending
         self._trend.fold(pending)
         self._state.count += len(pending)
@@ -308,34 +267,22 @@ class LossSmoother:
 
     def _filter(self, loss: float) -> tuple[float, float]:
         """Return `loss` without a spike, and that after the low-pass."""
-        cleaned = loss if self.window is None else self._replace_spike(loss, self.window)
+        state = self._state
+        cleaned = loss if self.window is None else without_spike(state.recent, loss, self.window)
+        state.spikes += cleaned != loss
         if not self._sections:
             return cleaned, cleaned
-        memory = self._state.memory
+        memory = state.memory
         if not memory:
             memory += steady_state(self._sections, cleaned)
         return cleaned, low_pass_step(memory, self._sections, cleaned)
-
-    def _replace_spike(self, loss: float, window: int) -> float:
-        recent = self._state.recent
-        recent.append(loss)
-        if len(recent) > window:
-            del recent[0]
-        if len(recent) < _fewest(window):
-            return loss
-        median = _median(recent)
-        deviation = _median([abs(value - median) for value in recent])
-        if deviation > 0.0 and abs(loss - median) > SPIKE_THRESHOLD * deviation:
-            self._state.spikes += 1
-            return median
-        return loss
 
     def _smooth_finite(self, losses: NDArray[np.float64]) -> NDArray[np.float64]:
         from nalr.kernels import smoothing as kernels  # here, since importing numba takes a quarter second
 
         if self.window is not None:
             cleaned, ordered = np.empty_like(losses), np.empty(self.window)
-            kernels.spike_filter(cleaned, ordered, losses, SPIKE_THRESHOLD, _fewest(self.window))
+            kernels.spike_filter(cleaned, ordered, losses, SPIKE_THRESHOLD, fewest(self.window))
             losses = cleaned
         smoothed = np.empty_like(losses)
         if self._sections:
@@ -360,31 +307,7 @@ class LossSmoother:
         return LossStatus.ROUGH if behind_line < FEWEST_TO_TRUST else LossStatus.OK
 
 
-def _fewest(window: int) -> int:
-    """Return from how many losses on the spike filter judges: more than half of the window."""
-    return max(3, window // 2 + 1)
-
-
-def _median(values: list[float]) -> float:
-    ordered = sorted(values)
-    half = len(ordered) // 2
-    if len(ordered) % 2:
-        return ordered[half]
-    return 0.5 * ordered[half - 1] + 0.5 * ordered[half]  # halved first: the sum might not be finite
-
-
-def _like(name: str, value: Any, example: Any) -> Any:
-    """Return a saved `value` if it has the type of a fresh smoother's `example`; lists are copied."""
-    if value is None and example is None:
-        return None
-    kind = float if example is None else type(example)
-    element = float if kind is list else kind
-    numbers: list[Any] = list(value) if type(value) is list else [value]
-    if type(value) is kind and all(type(number) is element and math.isfinite(number) for number in numbers):
-        return numbers if kind is list else value
-    described = {int: "a whole number", float: "a finite float", list: "a list of finite floats"}[kind]
-    raise ValueError(f"`state` must hold {described} under {name!r}, got {value!r}.")
-
-
-def _abridged(value: Any) -> str:
-    return f"keys {sorted(map(str, value))}" if isinstance(value, Mapping) else repr(value)
+def _saved(state: SmootherState, trend: TrendState) -> dict[str, Any]:
+    saved = _state.fields_to_dict(state)
+    del saved["pending"]  # always empty here
+    return saved | {f"trend_{name}": value for name, value in _state.fields_to_dict(trend).items()}

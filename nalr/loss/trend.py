@@ -1,7 +1,7 @@
 """The slope of a noisy series, from an exponentially weighted least-squares line in constant memory.
 
 The line is carried as its height and slope at the newest loss and corrected by each prediction error, so
-no sum ever holds t**2 or loss**2: an offset of 1e8 and a million steps cost no digits.
+no sum holds t**2 or loss**2: an offset of 1e8 or a million steps cost no digits.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ import numpy as np
 from nalr import kernels
 
 LARGEST_CORRELATION = 0.95
-"""Cap of the residual correlation. At 1 the residuals are a random walk, any slope may be chance and the
-error would be infinite; .95 widens it 6 times, enough to call no such slope real, and keeps it finite."""
+"""Cap of the residual correlation. At 1 the residuals are a random walk and the error would be infinite; .95
+widens it 6 times, enough to make no such slope significant."""
 
 COMPILED_FROM = 64
-"""Losses from which on the compiled loop is the faster one. It is used where numba is loaded already: loading
-it would take longer than a million losses."""
+"""Losses from which on the compiled loop is faster. Used only if Numba is imported already: importing it
+takes longer than a million losses."""
 
 SETTLED_TIME_CONSTANTS = 45
 """After this many time constants the gains differ from their limits by u² e^-u < 1e-16 of themselves."""
 
 
 class TrendReading(NamedTuple):
-    """What the line says: see `nalr.loss.smoother.LossReading`."""
+    """Slope, its error and the noise: see `LossReading`."""
 
     slope: float
     standard_error: float
@@ -83,7 +83,7 @@ class Trend:
         self.state = TrendState()
 
     def fold(self, losses: Sequence[float]) -> None:
-        """Take finite `losses` in order; the result does not depend on how they are split into calls."""
+        """Fold in finite `losses`; the result does not depend on how they are split into calls."""
         index = 0
         while index < len(losses) and self.state.count < self.settled:
             self._grow(losses[index])
@@ -92,7 +92,7 @@ class Trend:
             self._glide(losses[index:])
 
     def restart(self, loss: float) -> None:
-        """Begin a new line at `loss`: one error beyond 1e154 has no square, and inf would stay for ever."""
+        """Begin a new line at `loss`: the square of an error beyond 1e154 is inf, which would stay."""
         self.state = TrendState(count=1, level=loss, weight=1.0, weight2=1.0)
 
     def _grow(self, loss: float) -> None:
@@ -118,7 +118,7 @@ class Trend:
         s.count += 1
 
     def _glide(self, losses: Sequence[float]) -> None:
-        """Fold losses at the settled gains, in local variables: half the time of attributes."""
+        """Fold losses at the settled gains, in local variables: twice as fast as attributes."""
         s = self.state
         decay = self.decay
         outside = decay * decay
@@ -131,7 +131,7 @@ class Trend:
             s.count += len(losses)
         elif len(losses) == 1:
             self.restart(losses[0])
-        else:  # inf and nan stay once met, so one check a block sees them; find the loss and restart there
+        else:  # one check a block, since inf and nan stay; find the loss and restart there
             for loss in losses:
                 self.fold([loss])
 
@@ -140,7 +140,7 @@ class Trend:
 
         Prediction errors of the line under-state it by .75 (1 + φ)/τ to first order in 1/τ, τ the sum of
         the weights, and a correlation of n = weight²/weight2 values by a further 2 φ/n; both are undone.
-        Negative values count as 0: they would narrow the standard error on thin evidence.
+        Negative values count as 0, so that they never narrow the standard error.
         """
         s = self.state
         if not s.square > 0.0:
@@ -154,7 +154,7 @@ class Trend:
         """Return the slope per step, its standard error and the noise; nan for fewer than 3 losses.
 
         The noise is taken as equal at all ages: the slope's variance is noise² Σw²(a-ā)²/(Σw(a-ā)²)², a
-        quarter of what weighted-regression software reports in the limit, which reads w as 1/variance.
+        quarter, in the limit, of what weighted-regression software reports, which takes w as 1/variance.
         """
         s = self.state
         if s.count < 3:
@@ -163,7 +163,7 @@ class Trend:
         widening = (1.0 + correlation) / (1.0 - correlation)
         centre = s.age2 - s.age
         noise_spread = s.spread2 + s.weight2 * centre * centre
-        absorbed = s.weight2 / s.weight + noise_spread / s.spread  # residual weight that the line takes up
+        absorbed = s.weight2 / s.weight + noise_spread / s.spread  # degrees of freedom of the line
         free = max(s.weight - absorbed * widening, 0.5 * (s.weight - absorbed))
         noise = math.sqrt(s.square) / math.sqrt(free)
         return TrendReading(s.slope, noise * math.sqrt(noise_spread * widening) / s.spread, noise)

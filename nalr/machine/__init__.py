@@ -1,1 +1,1 @@
-"""What a machine means for the kernels: diagnosis, compilation ahead of time, memory bandwidth."""
+"""Diagnosis of the machine, compilation ahead of time, memory bandwidth."""

@@ -1,4 +1,4 @@
-"""How fast this machine reads memory: the limit of every pass over gradients."""
+"""Memory bandwidth: the limit of every pass over gradients."""
 
 from __future__ import annotations
 
@@ -14,20 +14,19 @@ REPEATS = 7
 
 
 def read_bandwidth(num_bytes: int, num_threads: int) -> float:
-    """Return the GB (10⁹ bytes) a second at which a plain sum reads float32 from memory.
+    """Return the GB (10⁹ bytes) per second at which a plain sum reads float32.
 
     Parameters
     ----------
     num_bytes : int
-        How much to read; at least 4. Well above the last cache (256 MB, say), or it is the cache that is
-        measured.
+        At least 4; well above the last-level cache (256 MB, say) to measure memory.
     num_threads : int
-        Among how many threads the array is cut; from 1 to `nalr.get_num_threads()`, which are all there are.
+        From 1 to `nalr.get_num_threads()`.
 
     Returns
     -------
     float
-        Median of seven readings, after one that is not counted.
+        Median of seven readings after a warm-up.
 
     Raises
     ------

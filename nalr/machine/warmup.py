@@ -13,21 +13,21 @@ from typing import Any
 Step = Callable[[], object]
 
 COUNTS = (1, 4, 7, 9, 40)
-"""Rows a step: one alone, and each of the ways in which batches are cut into groups of rows."""
+"""Rows per step: one, and each way in which batches are split into groups of rows."""
 
 
 @dataclass(frozen=True)
 class WarmupReport:
-    """What `warmup` did.
+    """The result of `warmup`.
 
     Attributes
     ----------
     kernels : int
         Kernels compiled or loaded; 0 where ``NUMBA_DISABLE_JIT`` is set.
     seconds : float
-        How long it took: some tens of seconds on an empty cache, a few on a full one.
+        Some tens of seconds with an empty cache, a few with a full one.
     cache_directory : str or None
-        Where they are kept; None if no directory can be written, or nothing was compiled.
+        Of the kernels; None if no directory can be written, or nothing was compiled.
     """
 
     kernels: int
@@ -38,22 +38,21 @@ class WarmupReport:
 def warmup(progress: Callable[[Sequence[Step]], Iterable[Step]] | None = None) -> WarmupReport:
     """Compile, or load, every kernel in every specialisation that the package uses.
 
-    Without it they are compiled as they are first used. Run it where an image is built, or once before many
-    processes start, with the ``NUMBA_CACHE_DIR`` that these will have.
+    Otherwise they are compiled on first use. Run it when an image is built, or once before many processes
+    start, with the same ``NUMBA_CACHE_DIR``.
 
     Parameters
     ----------
     progress : callable, optional
-        Is given the list of steps and returns an iterable of them, as ``tqdm`` does.
+        Takes the list of steps and returns an iterable of them, as ``tqdm`` does.
 
     Returns
     -------
     WarmupReport
-        How many, how long, where.
 
     Notes
     -----
-    By way of the public classes, fed with small arrays of every type and layout that kernels take as it is.
+    Calls the public classes with small arrays of every type and layout that kernels take without a copy.
     """
     began = time.perf_counter()
     kernels = compiled_functions()
@@ -78,12 +77,12 @@ def compiled_functions() -> list[Any]:
 
 
 def cache_directory(kernels: Iterable[Any]) -> str | None:
-    """Return where the kernels are kept, or None."""
+    """Return the directory of compiled kernels, or None."""
     return next((k.stats.cache_path for k in kernels if k.stats.cache_path is not None), None)
 
 
 def _steps() -> list[Step]:
-    """Return what must be called once for each kernel to be there."""
+    """Return calls that together compile every kernel."""
     import numpy as np
 
     random = np.random.default_rng(0)
@@ -111,7 +110,7 @@ class _Call:
 
 
 def _read_only(rows: Any) -> Any:
-    """Return a copy that cannot be written, as frameworks hand them out; Numba takes it for another type."""
+    """Return a read-only copy, as of some frameworks; another type to Numba."""
     copy = rows.copy()
     copy.flags.writeable = False
     return copy
@@ -147,7 +146,7 @@ def _adapt(rows: Any) -> None:
 
 
 def _take_bits(rows: Any) -> None:
-    """Do what `_estimate` and `_adapt` do with bfloat16, which only a tensor of torch brings in."""
+    """Do as `_estimate` and `_adapt` for bfloat16, which only tensors of torch have."""
     import numpy as np
 
     from nalr.arrays import passes as batch
@@ -175,17 +174,17 @@ def _take_bits(rows: Any) -> None:
 
 
 def _sample() -> None:
-    """Take in the parameters of `nalr.torch` in every type; without torch, which need not be there."""
+    """Compile the kernels of `nalr.torch` for every type, without torch."""
     import numpy as np
 
     from nalr import kernels
 
-    # Float32 stands for a gradient that is not there.
+    # Float32 stands for a missing gradient.
     pairs = (("f8", "f8"), ("f8", "f4"), ("f4", "f4"), ("i2", "i2"), ("i2", "f4"), ("u2", "u2"), ("u2", "f4"))
     for params, gradient in pairs:
         track = np.zeros((4, 8), "f8" if params == "f8" else "f4")
         values = np.zeros(8, params), np.zeros(8, gradient)
-        kernels.sample.advance_sample(*track, *values, 4, 4, 1.0, 0.5)
+        kernels.sample.advance_samples([(*track, *values, 4, 4, 1.0, 0.5)])
         kernels.sample.sample_norm(values[1], 4, 4, 8)
 
 
@@ -195,11 +194,11 @@ def _smooth() -> None:
 
     for smoother in (LossSmoother(), LossSmoother(cutoff=0.1, window=5)):
         smoother.smooth([1.0] * 40)
-    Trend(0.5).fold([1.0] * 300)  # long enough to settle; that of a smoother takes thousands of losses
+    Trend(0.5).fold([1.0] * 300)  # long enough to settle; the smoother's needs thousands of losses
 
 
 def _probe() -> None:
-    from nalr.curvature.probes import ProbeAverage, normal, rademacher
+    from nalr.curvature import ProbeAverage, normal, rademacher
 
     for dtype in ("float32", "float64"):
         for draw in (rademacher, normal):
@@ -218,15 +217,15 @@ def _read() -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Warm up with a bar on a terminal's stderr, print one line, return the exit status."""
+    """Warm up with a progress bar on a terminal, print one line, return the exit status."""
     report = warmup(_progress_bar())
-    place = "not kept on disk" if report.cache_directory is None else f"cache {report.cache_directory}"
+    place = "not cached on disk" if report.cache_directory is None else f"cache {report.cache_directory}"
     print(f"{report.kernels} kernels ready in {report.seconds:.1f} s, {place}")
     return 0
 
 
 def _progress_bar() -> Callable[[Sequence[Step]], Iterable[Step]] | None:
-    """Return what shows progress, if tqdm is there: it is an extra, and compiling does without."""
+    """Return a progress bar if tqdm, an extra, is installed."""
     try:
         from tqdm import tqdm
     except ImportError:

@@ -1,4 +1,4 @@
-"""Pictures of landscapes and of training runs, drawn without pyplot: no display, no global state."""
+"""Plots of landscapes and of training runs, without pyplot: no display, no global state."""
 
 from nalr.plotting.curves import plot_training_curves
 from nalr.plotting.surfaces import visualize_landscape

@@ -1,4 +1,4 @@
-"""The part of a line or plane that a picture shows."""
+"""The range of a line or plane that a plot shows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def given_box(bounds: Sequence[Any], size: int) -> Array:
 
 
 def covering_box(points: Array) -> Array:
-    """Return (low, high) rows that cover `points` (N, 1 or 2) with a margin; about 0 where there are none."""
+    """Return (low, high) rows that cover `points` (N, 1 or 2) with a margin; about 0 for none."""
     if not len(points):
         points = np.zeros((1, points.shape[1]))
     low, high = points.min(axis=0), points.max(axis=0)

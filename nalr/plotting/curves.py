@@ -1,4 +1,4 @@
-"""A training run step by step: its loss, its learning rate with the reasons, its noise scale."""
+"""Plots of training runs: loss, learning rate with the reasons of its changes, noise scale."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def plot_training_curves(
         (all in units of the gradient), and `reason`, one word a step. Further columns are ignored. Values
         that are not finite are left out of the lines. Anything with `to_dict()` serves as a mapping.
     axes : sequence of matplotlib Axes, optional
-        One for each panel that has data, from the loss down. By default a new figure that pyplot does not
-        know of; `figure.savefig` saves it. For a window, pass axes from `pyplot.subplots`.
+        One for each panel that has data, from the loss down. By default a new figure, unknown
+        to pyplot; `figure.savefig` saves it. For a window, pass axes from `pyplot.subplots`.
     log_loss : bool or "auto"
         Whether the loss has a logarithmic axis; "auto": if all losses are positive and span more than a
         factor of ten. Losses that are not positive are left out of a logarithmic axis.
@@ -159,7 +159,7 @@ def _draw_rate(ax: Axes, runs: Runs, _: Any) -> None:
                     color=style.look(index)["color"] if name else colour,
                     zorder=3,
                 )
-    # Colours belong to the runs where several are compared, so there the legend shows the shapes alone.
+    # Where several runs are compared colours stand for runs, so the legend shows the shapes alone.
     seen = {each for run in runs.values() for each in run.reason}
     for reason, (marker, colour) in MARKED.items():
         if reason in seen:
@@ -192,7 +192,7 @@ def _draw_noise(ax: Axes, runs: Runs, _: Any) -> None:
     style.legend_beside(ax)
 
 
-# What draws each panel, its height in inches, and the columns of which it needs one.
+# The function of each panel, its height in inches, and the columns of which it needs one.
 PANELS: tuple[tuple[Callable[[Axes, Runs, Any], None], float, tuple[str, ...]], ...] = (
     (_draw_loss, 2.6, ("loss", "smoothed_loss")),
     (_draw_rate, 2.3, ("lr",)),
@@ -206,7 +206,7 @@ def _line(index: int) -> dict[str, Any]:
 
 
 def _plot(ax: Axes, x: Array, y: Array, **look: Any) -> None:
-    """Draw the finite points, joined: what was measured at every tenth step is still a line."""
+    """Draw a line through the finite points, so that sparse columns are lines too."""
     finite = np.isfinite(x) & np.isfinite(y)
     ax.plot(x[finite], y[finite], marker="o" if finite.sum() == 1 else "", **look)
 

@@ -1,4 +1,4 @@
-"""Training histories as given: read into columns of equal length."""
+"""Training histories, read into columns of equal length."""
 
 from __future__ import annotations
 

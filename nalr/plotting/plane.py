@@ -1,4 +1,4 @@
-"""The line or plane in parameter space that a picture shows."""
+"""The line or plane in parameter space that a plot shows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Plane:
         return self.center + coordinates @ self.directions
 
     def project(self, points: Array) -> Array:
-        """Return the coordinates (..., 1 or 2) of what lies nearest to `points` (..., D) in the plane."""
+        """Return the coordinates (..., 1 or 2) of the nearest points of the plane to `points` (..., D)."""
         return np.asarray((points - self.center) @ np.linalg.pinv(self.directions))
 
 
@@ -33,7 +33,7 @@ def choose_plane(
 ) -> Plane:
     """Return the parameters themselves up to two, else the given directions, else the principal ones.
 
-    `visible` holds the trajectories (N_i, D) that the picture must show, finite points only.
+    `visible` holds the finite points (N_i, D) of the trajectories to show.
     """
     if directions is not None:
         rows = real_array("directions", directions)

@@ -1,4 +1,4 @@
-"""The heights that a picture shows: the loss on a plane, on a linear or a logarithmic scale."""
+"""The heights of a plot: the loss on a plane, on a linear or a logarithmic scale."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nalr.plotting.plane import Plane
 
 Array = NDArray[np.float64]
-DECADES = 6  # what lies deeper than this below the highest loss is drawn as lying there
+DECADES = 6  # lower values are drawn at this depth below the highest loss
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Relief:
     def on_grid(self, axes: Array) -> Array:
         """Return the heights on the grid of `axes` (1 or 2, n): (n,), or (n, n) with the second axis in rows.
 
-        One row at a time: in many dimensions all the points at once would not fit in memory.
+        One row at a time, since all points of many dimensions may not fit in memory.
         """
         if len(axes) == 1:
             return self(axes[0][:, None])
@@ -45,7 +45,7 @@ class Relief:
 def choose_relief(
     relief: Relief, values: Array, optimum: Array | None, log: bool | Literal["auto"]
 ) -> Relief:
-    """Return `relief`, put on a logarithmic scale if `log` says so or, at "auto", if `values` (n, n) do.
+    """Return `relief`, on a logarithmic scale if `log` is True or, at "auto", if `values` (n, n) call for it.
 
     Logarithms are of the loss above the lowest one, of `values` or at `optimum`.
     """

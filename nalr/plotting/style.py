@@ -1,4 +1,4 @@
-"""Colours, markers and legends that every picture shares."""
+"""Colours, markers and legends of all plots."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Okabe and Ito (2008), told apart with any colour vision. Yellow comes last: it is faint on white.
+# Okabe and Ito (2008), distinguishable with any colour vision. Yellow is last, being faint on white.
 BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 ORANGE, SKY, BLACK, YELLOW = "#E69F00", "#56B4E9", "#000000", "#F0E442"
 COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK, YELLOW)
-# Eight colours, seven markers, four lines: the first 56 things differ in more than colour.
+# Eight colours, seven markers, four lines: the first 56 items differ in more than colour.
 MARKERS = ("s", "^", "D", "v", "P", "X", "h")
 LINES = ("-", "--", "-.", ":")
 SEQUENTIAL = "viridis"
 
 
 def look(index: int) -> dict[str, Any]:
-    """Return colour, line style and marker of the `index`-th thing in a picture."""
+    """Return colour, line style and marker of the `index`-th item of a plot."""
     return {
         "color": COLOURS[index % len(COLOURS)],
         "linestyle": LINES[index % len(LINES)],
@@ -27,12 +27,12 @@ def look(index: int) -> dict[str, Any]:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return a figure of that size in inches that pyplot does not know of and that leaves nothing cut off."""
+    """Return a figure of that size in inches, unknown to pyplot."""
     return Figure(figsize=(width, height), dpi=100, layout="constrained")
 
 
 def legend_below(ax: Axes) -> None:
-    """Put the legend under the x label, where it covers no data; "best" searches all data and may be slow."""
+    """Put the legend under the x label, where it covers no data; "best" may be slow."""
     handles, labels = ax.get_legend_handles_labels()
     if handles:
         # About 80 letters fit under the axes, and a handle with its gaps takes the room of 9. Wider than the

@@ -1,4 +1,4 @@
-"""A landscape as a curve, or as filled contours of a plane through it."""
+"""Plots of landscapes: a curve, or filled contours of a plane."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LEVELS = 40
 
 
 class Drawable(Protocol):
-    """What a picture needs of a landscape."""
+    """What a plot needs of a landscape."""
 
     @property
     def dim(self) -> int:
@@ -46,7 +46,7 @@ def visualize_landscape(
     log: bool | Literal["auto"] = "auto",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the true loss of a landscape, the optimum, and the ways that optimizers took.
+    """Draw the true loss of a landscape, its optimum, and the trajectories of optimizers.
 
     One parameter gives a curve, two give filled contours, more give filled contours of a plane.
 
@@ -59,34 +59,34 @@ def visualize_landscape(
         Parameters step by step, one row each; (N,) will do for one parameter. Each has an open circle at its
         first finite point and a filled marker at its last. Points that are not finite are left out.
     bounds : (low, high) or ((low, high), (low, high)), optional
-        Ends of the axes, in the coordinates of the picture; one pair serves both axes. By default what
-        covers trajectories and optimum with a margin, except for points run off: farther from the optimum
-        than three times the start, so that one diverged run does not shrink the others to a dot.
+        Ends of the axes, in the coordinates of the plot; one pair serves both axes. By default they cover
+        trajectories and optimum with a margin, except for diverged points: farther from the optimum than
+        three times the start.
     directions : (2, D) array, optional
         Draw the plane center + a·directions[0] + b·directions[1]; the axes are a and b. Trajectories and
-        optimum are drawn where the plane is nearest to them. By default, beyond two parameters, the two
-        principal directions of the trajectories.
+        optimum are projected on it. By default, beyond two parameters, the two principal directions of
+        the trajectories.
     center : (D,) array, optional
-        Where that plane goes through: default zeros for given directions, the mean of the trajectories'
-        points for principal ones.
+        A point of that plane: by default zeros for given directions, the mean of the trajectories' points
+        for principal ones.
     smoothing : float, optional
         Draw `smoothed_loss` with this width, in the units of the parameters, in place of the true loss.
     resolution : int, optional
         Number of points along each axis, at least 2: default 1001 for a curve, 201 for contours. Cost: that
-        many evaluations, squared for contours; memory for one row of them, resolution · D numbers.
+        many evaluations, squared for contours; memory for resolution · D numbers.
     colorbar : bool
         Whether contours come with a colour bar.
     log : bool or "auto"
         Logarithmic levels of the loss above its lowest value. "auto" chooses them for contours of which more
         than half lie in the lowest tenth of the range, as in a narrow valley.
     ax : matplotlib Axes, optional
-        Where to draw. By default a new figure that pyplot does not know of; `ax.figure.savefig` saves it.
-        For a window, pass axes from `pyplot.subplots`.
+        Where to draw. By default a new figure, unknown to pyplot; `ax.figure.savefig` saves it. For a
+        window, pass axes from `pyplot.subplots`.
 
     Returns
     -------
     matplotlib Axes
-        What was drawn into.
+        The axes drawn into.
 
     Raises
     ------
@@ -163,7 +163,7 @@ def _drawn_loss(landscape: Drawable, smoothing: float | None, plane: Plane) -> R
 
 
 def _default_box(plane: Plane, visible: list[Array], optimum: Array | None, start: Array | None) -> Array:
-    """Return what covers trajectories and optimum; without trajectories, as far around it as the start is."""
+    """Return a box around trajectories and optimum, or around the optimum as far as the start."""
     points = [*visible]
     if optimum is not None:
         points.append(optimum[None])

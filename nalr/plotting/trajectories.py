@@ -1,4 +1,4 @@
-"""Trajectories as given: checked, freed of points that no picture can show, and drawn."""
+"""Trajectories: checked, without points that cannot be drawn, and drawn."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REACH = 3.0
 
 
 def read_trajectories(trajectories: ArrayLike | Mapping[str, ArrayLike] | None, dim: int) -> dict[str, Array]:
-    """Return {name: (N, D) array}, with nan in place of the points that are not finite."""
+    """Return {name: (N, D) array}, with nan for points that are not finite."""
     if trajectories is None:
         return {}
     named = trajectories if isinstance(trajectories, Mapping) else {"trajectory": trajectories}
@@ -37,10 +37,10 @@ def _points(name: Any, value: ArrayLike, dim: int) -> Array:
 
 
 def visible_part(points: Array, optimum: Array | None, start: Array | None) -> Array:
-    """Return the rows that the picture must show: finite, and not run off.
+    """Return the rows that the plot must show: finite, and not diverged.
 
-    Run off is farther from the optimum than three times the landscape's own start, or the trajectory's,
-    in the largest coordinate. Without a known optimum and start nothing counts as run off.
+    Diverged is farther from the optimum than three times the landscape's start, or the trajectory's, in
+    the largest coordinate. Without a known optimum and start nothing counts as diverged.
     """
     finite = points[np.isfinite(points).all(axis=1)]
     if optimum is None or start is None or not len(finite):
@@ -55,9 +55,9 @@ def draw_trajectory(
 ) -> None:
     """Draw `path` (N, 1 or 2) with an open circle at its first finite point and a marker at its last.
 
-    `height` gives the second coordinate where the path has only one. On contours a white rim keeps every
-    colour readable everywhere, and the line is solid, as dashes of a jagged path cannot be followed: the
-    marker at its end tells it from others. On a curve a rim would hide the curve.
+    `height` gives the second coordinate where the path has only one. On contours lines have a white rim and
+    are solid, as dashes of a jagged path cannot be followed; their end markers differ. On a curve a rim
+    would hide the curve.
     """
     xy = path if height is None else _with_height(path, height)
     finite = np.flatnonzero(np.isfinite(xy).all(axis=1))
@@ -91,7 +91,7 @@ def draw_trajectory(
 
 
 def label_start(ax: Axes) -> None:
-    """Add what the open circles mean to the legend, in grey because every trajectory has its own colour."""
+    """Add the open circle to the legend, in grey since trajectories differ in colour."""
     ax.plot(
         [], [], linestyle="none", marker="o", markerfacecolor="white", markeredgecolor="0.3", label="start"
     )

@@ -89,7 +89,7 @@ class DecayedAverages:
         self._divide()
 
     def copy(self) -> DecayedAverages:
-        """Return an equal one that goes its own way."""
+        """Return an equal one that does not share state."""
         twin = DecayedAverages(self.decay)
         twin.blocks = self.blocks.copy()
         twin.state = replace(self.state)

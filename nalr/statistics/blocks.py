@@ -133,7 +133,7 @@ class Blocks:
             self.load_state_dict(other.state_dict())
 
     def copy(self) -> Blocks:
-        """Return an equal record that goes its own way; only the newest block ever changes in place."""
+        """Return an equal record, independent of this one; only the newest block changes in place."""
         twin = Blocks.__new__(Blocks)
         twin._longest, twin.length, twin.latest = self._longest, self.length, self.latest
         twin.blocks = self.blocks[:-1] + [

@@ -59,6 +59,7 @@ FORMS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMS)
 def test_every_form_gives_the_sums_of_the_plain_array(name):
     form, plain = FORMS[name]
@@ -76,6 +77,7 @@ def test_every_form_gives_the_sums_of_the_plain_array(name):
     assert weighted.sum_squares == pytest.approx(spread, rel=tolerance, abs=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMS)
 def test_every_form_drives_estimator_and_controller_alike(name):
     form, plain = FORMS[name]
@@ -89,6 +91,7 @@ def test_every_form_drives_estimator_and_controller_alike(name):
     assert by_form.lr == pytest.approx(by_array.lr, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_layers_of_parameters_follow_the_layers_of_gradients(rng):
     steps = [rng.normal(size=(4, 50)) for _ in range(6)]
     whole, layers = NoiseAdaptiveLR(0.1), NoiseAdaptiveLR(0.1)

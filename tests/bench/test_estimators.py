@@ -1,4 +1,4 @@
-"""`nalr bench estimators`: its truths are exact, its numbers repeat, and it catches the forms that tempt."""
+"""`nalr bench estimators`: its truths are exact, its numbers repeat, and it detects biased alternatives."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_table_is_printed_that_fits_a_terminal(capsys, little):
     assert max(map(len, out.splitlines())) <= 110
     for text in (
         "|G|², each step clamped first",
-        "|G|², |ḡ|² as it is",
+        "|G|², |ḡ|² uncorrected",
         "|G|², population unknown",
         "tr Σ, divided by k",
         "tr Σ, as if independent",
@@ -119,9 +119,10 @@ def test_a_report_holds_every_cell_and_the_command(capsys, little, tmp_path):
 
 
 def test_the_same_seed_gives_the_same_table_on_any_number_of_processes(capsys, little, monkeypatch):
-    monkeypatch.setattr(Trace, "block", 7)  # several blocks of each, which come back in any order
-    monkeypatch.setattr(Shifted, "block", 7)
-    arguments = ("--only", "bias,probes", "--draws", "30")
+    for kind in (Trace, OneStep, Faint):  # several blocks of each, which come back in any order
+        monkeypatch.setattr(kind, "block", 7)
+    monkeypatch.setattr(Faint, "times", 1)
+    arguments = ("--only", "example,rows,probes", "--draws", "30")
     alone = found(capsys, *arguments)
     assert found(capsys, *arguments, "--jobs", "2") == alone
     assert found(capsys, *arguments, "--seed", "1") != alone
@@ -165,7 +166,7 @@ def test_wrong_options_are_refused_in_one_line(capsys, arguments, message):
 # -- what it finds ------------------------------------------------------------------------------------
 
 
-def test_tempting_forms_are_far_beyond_chance_where_ours_is_not(capsys, little):
+def test_biased_alternatives_are_far_beyond_chance_where_ours_is_not(capsys, little):
     result = found(capsys, "--only", "bias,example", "--draws", "250")
     largest = {}
     for each in result["biases"]:
@@ -190,9 +191,9 @@ def test_the_noise_scale_of_the_naive_signal_is_the_batch(capsys, little):
 
 def test_the_interval_of_independent_steps_is_far_too_narrow_on_correlated_ones(capsys, little):
     result = found(capsys, "--only", "correlated", "--draws", "200")
-    tempting = [each for each in result["coverages"] if each["form"] == "as if independent"]
-    assert len(tempting) == 8
-    assert all(each["outside"] and each["value"] < 0.5 for each in tempting)
+    independent = [each for each in result["coverages"] if each["form"] == "as if independent"]
+    assert len(independent) == 8
+    assert all(each["outside"] and each["value"] < 0.5 for each in independent)
 
 
 def test_the_interval_of_independent_steps_is_right_on_independent_ones(rng):
@@ -369,7 +370,9 @@ def test_chance_is_that_of_independent_normals():
 
 
 def test_figures_missed_are_marked_and_named():
-    report = Report(10_000, 0, [bias(3.5), bias(0.0), bias(9.0, "tempting"), coverage(9000), coverage(9900)])
+    report = Report(
+        10_000, 0, [bias(3.5), bias(0.0), bias(9.0, "alternative"), coverage(9000), coverage(9900)]
+    )
     text = render(report)
     assert "1 of 2 outside" in text and "1 of 1 wrong" in text and "2 of 2 outside" in text
     assert "0 of 2 figures are reached." in text

@@ -10,12 +10,13 @@ import pytest
 
 from nalr.cli import main
 from nalr_bench import machine
+from nalr_bench.measure import Effort, interleave
+from nalr_bench.report import Report
 from nalr_bench.training import main as command
 from nalr_bench.training import oracles, peers, samples, steps
-from nalr_bench.training.measure import Effort, interleave
 from nalr_bench.training.memory import memory
 from nalr_bench.training.plan import Sizes, plan
-from nalr_bench.training.report import Report, render
+from nalr_bench.training.report import render
 from nalr_bench.training.study import PLAIN, Beats, Job, Result, Study, Variant
 from nalr_bench.workload import Fact, WrongAnswer
 
@@ -223,8 +224,8 @@ def test_a_peer_that_is_wrong_is_named(setup):
 
 def test_each_round_times_each_variant_after_a_step_of_its_own():
     made = []
-    variants = [Variant(name, lambda name=name: made.append(name)) for name in "abc"]
-    seconds = interleave(variants, Effort(rounds=4, block=0.0, budget=1.0))
+    calls = {name: lambda name=name: made.append(name) for name in "abc"}
+    seconds = interleave(calls, Effort(rounds=4, block=0.0, budget=1.0))
     assert all(len(times) == 4 and not np.isnan(times).any() for times in seconds.values())
     assert made[:6] == list("aabbcc")  # trials
     blocks = [made[k : k + 6] for k in range(6, len(made), 6)]
@@ -236,10 +237,10 @@ def test_each_round_times_each_variant_after_a_step_of_its_own():
 
 def test_steps_of_a_period_are_timed_together_and_dear_ones_sit_rounds_out():
     made = []
-    variants = [Variant("rare", lambda: made.append(1), period=8)]
-    interleave(variants, Effort(rounds=1, block=0.0, budget=1.0))
+    calls, periods = {"rare": lambda: made.append(1)}, {"rare": 8}
+    interleave(calls, Effort(rounds=1, block=0.0, budget=1.0), periods)
     assert len(made) == (1 + 8) + (1 + 8)
-    seconds = interleave(variants, Effort(rounds=9, block=0.0, budget=0.0))
+    seconds = interleave(calls, Effort(rounds=9, block=0.0, budget=0.0), periods)
     assert [math.isnan(x) for x in seconds["rare"]] == [False] * 3 + [True] * 6
 
 
@@ -262,7 +263,7 @@ def test_figures_are_a_limit_for_ours_and_a_distance_for_rivals():
     assert found.miss(shown) is None and found.miss(orphan) is None
     text = render(
         Report(
-            {"cpu": "A", "threads": 2, "versions": {}},
+            {"cpu": "A", "threads": 2, "versions": {}, "bandwidth": {"1": 9.0}},
             [found],
             [Fact("memory", "held", 3, "c", 2)],
             [],

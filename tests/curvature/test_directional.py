@@ -26,7 +26,7 @@ def truth_of_sgd(landscape, x, batch_size):
 
 
 def one_step_values(landscape, x, lr, batch_size, repeats):
-    """Return A of one step each, and the tempting one with |ḡ|² in the place of Q."""
+    """Return A of one step each, and the biased alternative with |ḡ|² in the place of Q."""
     values, naive = [], []
     for _ in range(repeats):
         rows = landscape.sample_gradients(x, batch_size)

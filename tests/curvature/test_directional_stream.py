@@ -1,4 +1,4 @@
-"""Curvature along the steps: sums made elsewhere, breaks, bad data, and the door."""
+"""Curvature along the steps: sums made elsewhere, breaks, bad data, and input checks."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def test_squared_standard_errors_are_unbiased_for_the_variance(matrix, kind):
     off = matrix**2 if kind == "normal" else matrix**2 - np.diag(np.diag(matrix) ** 2)
     exact = 2.0 * off.sum() / 6
     assert abs(squares.mean() - exact) < standard_errors(squares, 3.0)
-    without_ddof = squares * 5 / 6  # the tempting one
+    without_ddof = squares * 5 / 6  # the biased alternative
     assert abs(without_ddof.mean() - exact) > standard_errors(without_ddof, 3.0)
 
 
@@ -193,5 +193,5 @@ def test_what_holds_the_same_probes_or_none_is_not_merged(matrix):
     first, again = (HutchinsonEstimator(num_probes=n).trace(matrix) for n in (10, 20))
     with pytest.raises(ValueError, match="`other` must come from probes of another seed, got seed 0 again."):
         first.merge(again)
-    with pytest.raises(ValueError, match="`other` must not be merged where either reading is exact"):
+    with pytest.raises(ValueError, match="`other` must not be merged if either reading is exact"):
         first.merge(HutchinsonEstimator(num_probes=40, seed=1).trace(matrix))

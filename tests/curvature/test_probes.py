@@ -10,7 +10,8 @@ import pytest
 from scipy import stats
 
 from nalr.arrays import threads
-from nalr.curvature.probes import CHUNK, ProbeAverage, normal, rademacher
+from nalr.curvature.probe_average import ProbeAverage
+from nalr.curvature.probes import CHUNK, normal, rademacher
 from nalr.kernels import probes as kernels
 from tests.tolerances import rounding
 
@@ -266,7 +267,9 @@ def test_each_kernel_compiles_once_for_each_type():
 
 
 def test_importing_probes_does_not_import_numba():
-    program = "import sys, nalr.curvature.probes as p; p.ProbeAverage(); sys.exit('numba' in sys.modules)"
+    program = (
+        "import sys, nalr.curvature.probe_average as p; p.ProbeAverage(); sys.exit('numba' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
@@ -345,7 +348,7 @@ def test_an_offset_does_not_hide_the_variance(rng):
     rows = 1e8 + noise
     errors = noise.std(axis=0, ddof=1) / 20
     np.testing.assert_allclose(average.diagonal_standard_error, errors, rtol=rounding(rows))
-    # The tempting mean of squares less square of the mean has no digit left.
+    # The mean of squares less square of the mean has no digit left.
     naive = (rows * rows).mean(axis=0) - rows.mean(axis=0) ** 2
     assert np.any(abs(naive / noise.var(axis=0) - 1) > 0.5)
 
@@ -425,7 +428,7 @@ def test_resuming_gives_the_same_bits_and_reset_a_fresh_average(hessian, diagona
 def test_state_dict_is_a_copy_and_survives_json(hessian):
     average = averaged(hessian, range(4), diagonal=True)
     saved = average.state_dict()
-    text = json.dumps({name: np.asarray(value).tolist() for name, value in saved.items()})
+    text = json.dumps(saved, default=np.ndarray.tolist)
     average._diagonal[:] = 0.0
     assert np.all(saved["diagonal"] != 0.0)
     again = ProbeAverage(diagonal=True)
@@ -451,12 +454,12 @@ def test_state_dict_is_a_copy_and_survives_json(hessian):
         (
             lambda a: a.load_state_dict({}),
             ValueError,
-            r"`state` must come from `ProbeAverage.state_dict\(\)`",
+            r"`state` must have been saved by ProbeAverage\(diagonal=True\), got one of None",
         ),
         (
             lambda a: a.load_state_dict(ProbeAverage().state_dict()),
             ValueError,
-            "`state` must have been saved with diagonal=True, got diagonal=False.",
+            r"saved by ProbeAverage\(diagonal=True\), got one of 'ProbeAverage\(diagonal=False\)'",
         ),
     ],
 )

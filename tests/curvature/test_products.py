@@ -1,4 +1,4 @@
-"""What can be multiplied, and what is refused: the door of every measurement of curvature."""
+"""Which matrices and functions are accepted, and the input checks."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_float32_matrix_is_multiplied_in_float32(matrix, measure):
 @pytest.mark.parametrize("measure", ALL)
 def test_what_does_not_fit_is_refused_in_one_sentence(measure):
     cases = [
-        ((lambda v: v,), ValueError, "`dim` must be given, since a function does not tell its dimension."),
+        ((lambda v: v,), ValueError, "`dim` must be given, since a function has no known dimension."),
         ((lambda v: v, 0), ValueError, "`dim` must be a whole number of at least 1, got 0."),
         ((np.ones((40, 40)), 3), ValueError, "`dim` must be that of the matrix, 40, got 3."),
         ((np.ones((4, 3)),), ValueError, r"`hvp` must be a square matrix, got shape \(4, 3\)."),

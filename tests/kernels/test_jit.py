@@ -3,7 +3,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 from nalr import CacheWarning, NalrWarning, NoiseWarning
 from nalr.kernels import _cache, _jit, _lock
+from tests.helpers import run_python
 
 
 def total(array):
@@ -219,7 +219,7 @@ def test_a_killed_process_leaves_no_lock(cache):
         "import os, signal, sys\nfrom nalr.kernels import _lock\n"
         f"with _lock.DirectoryLock().held({str(cache)!r}):\n    os.kill(os.getpid(), signal.SIGKILL)"
     )
-    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == -9
+    assert run_python("-c", code).returncode == -9
     lock = _lock.DirectoryLock()
     lock._patience = 0.0
     with lock.held(str(cache)) as in_time:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from dataclasses import replace
 
 import numba
@@ -14,7 +12,9 @@ import pytest
 from nalr.arrays import threads
 from nalr.cli import main
 from nalr.machine import bandwidth, doctor
-from nalr.machine.doctor import Cache, Diagnosis, Problem
+from nalr.machine.diagnosis import Cache, Diagnosis, Problem
+from nalr.machine.problems import problems_of
+from tests.helpers import run_python
 
 WELL = Diagnosis(
     versions={"nalr": "1", "Python": "3.11.7", "NumPy": "2.4.0", "Numba": "0.68.0", "torch": None},
@@ -32,12 +32,12 @@ WELL = Diagnosis(
 
 
 def problems(**changes):
-    return list(doctor._problems(replace(WELL, **changes)))
+    return list(problems_of(replace(WELL, **changes)))
 
 
 def test_where_all_is_well_no_problem_is_found():
     assert problems() == []
-    assert doctor.render(WELL).endswith("No problems found.")
+    assert WELL.text().endswith("No problems found.")
 
 
 @pytest.mark.parametrize(
@@ -56,11 +56,11 @@ def test_where_all_is_well_no_problem_is_found():
         ({"environment": {"NUMBA_DISABLE_JIT": "1"}}, "NUMBA_DISABLE_JIT is set", "Unset it"),
         ({"num_threads": 1, "threads_reason": "OMP_NUM_THREADS"}, "because of OMP_NUM", "NALR_NUM_THREADS=4"),
         ({"num_threads": 9, "threads_reason": "NALR_NUM_THREADS"}, "9 threads for 4", "NALR_NUM_THREADS=4"),
-        ({"cpu_quota": 1.5}, "1.5 CPUs' worth of time", "NALR_NUM_THREADS=2"),
+        ({"cpu_quota": 1.5}, "limited to the time of 1.5 CPUs", "NALR_NUM_THREADS=2"),
         ({"bandwidth": {1: 20.0, 4: 10.0}}, "4 threads read memory more slowly", "NALR_NUM_THREADS=1"),
     ],
 )
-def test_each_problem_is_told_with_its_remedy(changes, what, remedy):
+def test_each_problem_comes_with_its_remedy(changes, what, remedy):
     (problem,) = problems(**changes)
     assert what in problem.what and remedy in problem.remedy
 
@@ -75,17 +75,17 @@ def test_each_problem_is_told_with_its_remedy(changes, what, remedy):
         {"environment": {"NUMBA_CACHE_DIR": "/cache", "NUMBA_DISABLE_JIT": "0"}},
     ],
 )
-def test_what_must_be_so_is_no_problem(changes):
+def test_ordinary_limits_are_no_problem(changes):
     assert problems(**changes) == []
 
 
 def test_the_text_is_aligned_and_ends_with_the_problems():
     found = replace(WELL, environment={"OMP_NUM_THREADS": "4"}, problems=[Problem("It hurts.", "Rest.")])
-    facts, told = doctor.render(found).split("\n\n")
+    facts, problems = found.text().split("\n\n")
     column = facts.splitlines()[0].index("1")
     assert all(line[column - 2 : column] == "  " and line[column] != " " for line in facts.splitlines())
     assert "torch            not installed" in facts
-    assert told == "1 problem:\n- It hurts.\n  Rest."
+    assert problems == "1 problem:\n- It hurts.\n  Rest."
 
 
 def test_a_diagnosis_is_json_and_back():
@@ -139,16 +139,10 @@ def test_a_numba_that_cannot_be_loaded_is_a_problem_not_an_error(monkeypatch):
 
 
 def command(*arguments, **variables):
-    return subprocess.run(
-        [sys.executable, "-m", "nalr", "doctor", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={**os.environ, **variables},
-    )
+    return run_python("-m", "nalr", "doctor", *arguments, env={**os.environ, **variables})
 
 
+@pytest.mark.slow
 def test_json_is_all_that_is_printed_and_problems_are_the_exit_status(tmp_path):
     (tmp_path / "file").touch()
     result = command("--json", NUMBA_CACHE_DIR=str(tmp_path / "file" / "below"))
@@ -158,7 +152,8 @@ def test_json_is_all_that_is_printed_and_problems_are_the_exit_status(tmp_path):
     assert found["environment"]["NUMBA_CACHE_DIR"] == str(tmp_path / "file" / "below")
 
 
-def test_without_the_compiler_it_is_the_problem_told(tmp_path):
+@pytest.mark.slow
+def test_a_disabled_compiler_is_reported():
     result = command(NUMBA_DISABLE_JIT="1")
     assert result.returncode == 1 and "NUMBA_DISABLE_JIT is set" in result.stdout
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 import nalr.machine.warmup
 from nalr.cli import main
 from nalr.machine.warmup import WarmupReport, cache_directory, compiled_functions, warmup
+from tests.helpers import run_python
 
 USE = """
 import numpy as np
@@ -72,13 +72,12 @@ print([code.co_name for code in kernels - called if code.co_name not in compiled
 
 
 def python(*arguments):
-    result = subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, timeout=300, check=False
-    )
+    result = run_python(*arguments)
     assert result.returncode == 0, result.stderr
     return result.stdout.strip()
 
 
+@pytest.mark.slow
 # The directory of the whole test run, since an empty one would take a minute to fill here.
 def test_after_a_warm_up_other_processes_compile_nothing():
     line = python("-m", "nalr", "warmup")
@@ -86,6 +85,7 @@ def test_after_a_warm_up_other_processes_compile_nothing():
     assert python("-c", USE) == "{}"
 
 
+@pytest.mark.slow
 def test_every_kernel_is_warmed_up():
     assert python("-W", "ignore", "-c", TRACE) == "[]"
 
@@ -96,12 +96,12 @@ def test_the_report_says_how_many_how_long_and_where(monkeypatch):
     report = warmup(progress=lambda steps: seen.extend(steps) or steps)
     assert seen == [list, dict]
     assert report.kernels == len(compiled_functions()) > 40
-    assert 0.0 <= report.seconds < 60.0
+    assert report.seconds >= 0.0
     assert report.cache_directory == cache_directory(compiled_functions())
 
 
 @pytest.mark.parametrize(
-    ("directory", "end"), [("/some/where", "cache /some/where"), (None, "not kept on disk")]
+    ("directory", "end"), [("/some/where", "cache /some/where"), (None, "not cached on disk")]
 )
 def test_the_command_prints_one_line(monkeypatch, capsys, directory, end):
     monkeypatch.setattr(nalr.machine.warmup, "warmup", lambda progress: WarmupReport(41, 12.34, directory))

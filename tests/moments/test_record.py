@@ -191,6 +191,7 @@ def test_a_second_call_compiles_nothing(rng):
     assert len(kernels.batch_moments.signatures) == compiled
 
 
+@pytest.mark.slow
 def test_compiled_and_interpreted_kernels_agree(rng, tmp_path):
     rows = 1e3 + rng.normal(size=(11, 13))
     np.save(tmp_path / "rows.npy", rows)

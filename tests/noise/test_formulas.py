@@ -111,6 +111,7 @@ def test_pooled_replicas_of_unequal_size_are_samples_grouped_anyhow(rng):
     assert np.all(np.abs(found.mean(axis=0) - [10 * 0.2**2, 10.0]) < 4 * errors)
 
 
+@pytest.mark.slow
 def test_clamping_each_step_as_adascale_code_does_is_not_ours(rng):
     """|G|² = .0025, tr Σ = 50, D = 50, 4 replicas of 8: the clamped average is some 58 times too high."""
     true, dim, count, samples = 0.0025, 50, 4, 8

@@ -41,6 +41,7 @@ def raw_of_run(rng, steps, *, correct):
     return np.array(found[200:])  # from the stationary state
 
 
+@pytest.mark.slow
 def test_curvatures_share_is_as_stated_and_goes_with_a_hessian_product(rng):
     plain, corrected = (raw_of_run(rng, 40_000, correct=correct) for correct in (False, True))
     variance, curved = VARIANCES.sum(), float((DIAGONAL * VARIANCES).sum())

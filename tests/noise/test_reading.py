@@ -11,6 +11,7 @@ from nalr.noise.reading import NoiseStatus
 from tests.noise.helpers import settled
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 5, 40, 300])
 def test_intervals_cover_the_truth(rng, steps):
     n, hits = 300, np.zeros(3)

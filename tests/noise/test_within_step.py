@@ -68,6 +68,7 @@ def test_squared_covariance_trace_reads_many_columns_in_windows(rng):
     assert trace_of_square(layers) == pytest.approx(whole, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_without_signal_the_plain_jackknife_is_twice_too_wide_and_ours_is_not(rng):
     parts, plain, signals = [], [], []
     for _ in range(2000):
@@ -94,6 +95,7 @@ def test_the_part_that_grows_with_the_signal_is_that_of_theory(rng):
     assert abs(np.mean(pairs) - 2.0 * (variances**2).sum() / (8 * 7)) < standard_errors(pairs, 4.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signal", [1.0, 0.1, 0.01, 1e-4])
 @pytest.mark.parametrize("steps", [1, 4])
 def test_intervals_from_the_rows_cover_at_every_signal_where_plus_minus_t_does_not(rng, signal, steps):

@@ -282,6 +282,7 @@ def test_vsgd_finds_the_rate_from_any_start(base_lr):
     assert landscape.true_loss(params) < 1e-3 * landscape.true_loss(landscape.start)
 
 
+@pytest.mark.slow
 def test_the_greedy_rate_falls_before_the_slow_direction_has_arrived():
     """Short-horizon bias: a constant rate brings home what the greedy one leaves on the way."""
     # Left over of the 1 that it began with: e^(−.01·.5·1000) = .007, and noise of about
@@ -322,6 +323,7 @@ def test_each_descends_and_resumes_through_the_controller(name):
     np.testing.assert_array_equal(params_again, params)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RULES)
 def test_each_trains_through_torch_and_its_state_can_be_kept(name, tmp_path):
     torch = pytest.importorskip("torch")
@@ -405,6 +407,7 @@ def test_a_state_of_other_settings_is_refused():
         NoiseAdaptiveLR(0.1, policy=Plateau(patience=3)).load_state_dict(saved)
 
 
+@pytest.mark.slow
 def test_the_page_of_policies_prints_what_it_says(capsys):
     page = (Path(__file__).parents[2] / "docs" / "policies.md").read_text(encoding="utf-8")
     examples = re.findall(r"```python\n(.*?)```\n+```text\n(.*?)```", page, flags=re.DOTALL)

@@ -22,7 +22,7 @@ def told(values, share=1.0, confidence=0.95):
 
 
 def independent(values, confidence=0.95):
-    """The tempting interval: s/√N, for values that are independent."""
+    """The biased alternative: s/√N, for values that are independent."""
     reach = (
         student_t_quantile(confidence, len(values) - 1.0) * np.std(values, ddof=1) / math.sqrt(len(values))
     )
@@ -74,19 +74,20 @@ def test_too_few_batches_tell_nothing():
     assert told([1.0] * 16)[:3] == (1.0, 1.0, 1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("correlation", [0.0, 0.5, 0.9])
 def test_batch_means_cover_where_the_formula_for_independent_values_does_not(correlation):
     # s/√N is too narrow by √((1 + φ)/(1 − φ)): it covers as a Gaussian does within 1.96 divided by that.
-    rng, runs, ours, tempting = np.random.default_rng(1), 400, 0, 0
+    rng, runs, ours, naive = np.random.default_rng(1), 400, 0, 0
     for _ in range(runs):
         values = autoregressive(rng, correlation, 2000)
         reading = told(values)
         low, high = independent(values)
         ours += reading.low <= 0.0 <= reading.high
-        tempting += low <= 0.0 <= high
+        naive += low <= 0.0 <= high
     expected = math.erf(1.96 / math.sqrt((1.0 + correlation) / (1.0 - correlation)) / math.sqrt(2.0))
     error = 4.0 * math.sqrt(0.25 / runs)
-    assert tempting / runs == pytest.approx(expected, abs=error)  # .95, .74 and .35
+    assert naive / runs == pytest.approx(expected, abs=error)  # .95, .74 and .35
     # Batches of 62 steps still correlate a little at φ = .9, which has a memory of 19: .93 rather than .95.
     assert ours / runs == pytest.approx(0.95, abs=4.0 * math.sqrt(0.95 * 0.05 / runs))
 
@@ -243,6 +244,7 @@ class Independent(BatchMeans):
         return ours._replace(low=low, high=high)
 
 
+@pytest.mark.slow
 def test_the_formula_for_independent_values_denies_that_a_run_with_momentum_has_settled():
     # A momentum of .98 is a memory of 50 steps, and home is never further than 1/(.02·.2) = 250 steps.
     found = {BatchMeans: 0, Independent: 0}

@@ -134,6 +134,7 @@ def test_mean_of_rows_is_the_gradient_of_the_minibatch_loss(entry, rng):
         assert gradient @ direction == pytest.approx(slope, abs=1e-5 * scale)
 
 
+@pytest.mark.slow
 @every_problem
 def test_a_short_step_against_the_mean_gradient_goes_down(entry):
     problem = entry.make(300)
@@ -179,6 +180,7 @@ def test_standardised_data_are_and_keep_their_bias():
     assert np.isfinite(data_sets.images_scaled().features).all()  # some pixels are constant
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["logistic-digits", "logistic-digits-scaled"])
 def test_the_minimum_of_softmax_regression_is_what_the_problem_says(name):
     problem = ENTRIES[name].make(None)

@@ -54,6 +54,7 @@ def untimed(results):
 
 
 class TestRuns:
+    @pytest.mark.slow
     def test_the_same_start_gives_the_same_result(self):
         for method in (LINEAR, Nalr("sgd", horizon=False, averaged=True)):
             first, again = (run(start(method)) for _ in range(2))
@@ -67,6 +68,7 @@ class TestRuns:
         plain, lifted = run(start()), run(start(offset=100.0))
         assert plain._replace(seconds=0.0) == lifted._replace(seconds=0.0)
 
+    @pytest.mark.slow
     def test_one_process_and_two_agree(self):
         starts = plan([EASY, ROUGH], [LINEAR, Nalr("sgd")], [0], num_steps=STEPS)[::3]
         results = []
@@ -168,6 +170,7 @@ class TestFingerprint:
 
         return noticed
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("file", "who"),
         [
@@ -201,6 +204,7 @@ class TestFingerprint:
 
 
 class TestCommand:
+    @pytest.mark.slow
     def test_prints_a_table_of_both_groups(self, capsys, tmp_path):
         arguments = [*SUBSET, "--cache", str(tmp_path / "race.sqlite"), "--jobs", "1"]
         assert main(arguments) == 0
@@ -228,12 +232,14 @@ class TestCommand:
         assert found["command"] in written and str(tmp_path) not in written
         assert "| quadratic-easy |" in written and "## Worst cells" in written
 
+    @pytest.mark.slow
     def test_quick_runs_problems_of_both_groups(self, capsys, monkeypatch):
         monkeypatch.setattr("nalr_bench.race.choice.QUICK_PROBLEMS", ("quadratic-easy", "one-row"))
         assert main(["race", "--quick", "--steps", "20", "--cache", "none", "--jobs", "1"]) == 0
         out = capsys.readouterr().out
         assert "nalr sgd anytime averaged" in out and "adamw" not in out
 
+    @pytest.mark.slow
     def test_ablate_holds_each_rule_against_the_full_one(self, capsys, tmp_path, monkeypatch):
         monkeypatch.setattr(ablated, "ABLATIONS", {"no clip": (("clip", 1e12),)})
         base = ["race", "--ablate", "--problem", "quadratic-easy,one-row", "--seeds", "1", "--steps", "40"]

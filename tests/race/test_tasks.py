@@ -56,6 +56,7 @@ def result(loss, held_out=None):
 
 
 class TestRuns:
+    @pytest.mark.slow
     @pytest.mark.parametrize("task", [LETTERS, DIGITS], ids=lambda task: task.name)
     @pytest.mark.parametrize("method", METHODS.values(), ids=lambda method: method.name)
     def test_the_same_start_gives_the_same_result(self, method, task):
@@ -241,6 +242,7 @@ class TestCommand:
         monkeypatch.setitem(TASKS, "transformer", LETTERS)
         monkeypatch.setitem(TASKS, "conv-net", DIGITS)
 
+    @pytest.mark.slow
     def test_it_prints_tables_and_a_verdict_and_writes_files(self, small, tmp_path, capsys):
         report, plot = tmp_path / "real.md", tmp_path / "real.png"
         words = ["race", "--task", "all", "--steps", "4", "--seeds", "1", "--jobs", "1"]

@@ -27,6 +27,7 @@ def averaged(series, decay):
     return averages
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("correlation", "decay", "steps"),
     [
@@ -90,6 +91,7 @@ def test_weighted_sum_equals_the_double_sum(decay, r, count):
     assert _weighted_sum(decay, r, count) == pytest.approx(slow, rel=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("correlation", [0.0, 0.4, 0.9])
 def test_correlation_of_neighbours_is_found_about_a_trend(rng, correlation):
     found = []

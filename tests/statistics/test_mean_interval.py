@@ -44,6 +44,7 @@ def covered_by_student(rows, truth):
     return float(np.mean(abs(rows.mean(axis=1) - truth) <= student_t_quantile(0.95, n - 1.0) * errors))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [8, 10, 16, 32, 64])
 @pytest.mark.parametrize("name", SPECTRA)
 def test_95_percent_is_93_to_97_from_8_values_on(rng, name, count):

@@ -61,6 +61,7 @@ def train(
     return [row[0] for row in seen]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "step"), [(True, False), (False, True), (True, True)])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_compiled_training_decides_as_plain(backend, model, step):

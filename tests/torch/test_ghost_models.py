@@ -132,6 +132,7 @@ def test_autocast_is_summed_in_float32():
 # The compiler of torch 2.13 calls it itself.
 @pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
 # It looks for `.grad` of whatever a hook reads after a graph break.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
 def test_a_compiled_model_is_exact():
     model, inputs = (

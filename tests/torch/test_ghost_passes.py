@@ -71,6 +71,7 @@ def living_tensors():
     return sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["no_grad", "eval", "no backward", "backward"])
 def test_a_hundred_passes_leave_nothing_behind(mode):
     model = Language(checkpointed=None)

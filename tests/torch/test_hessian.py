@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.autograd.function import once_differentiable
 
-from nalr.curvature.probes import ProbeAverage, rademacher
+from nalr.curvature import ProbeAverage, rademacher
 from nalr.torch.products.hessian import finite_difference_hvp, hessian_vector_product
 
 EPSILON = float(np.finfo(np.float64).eps)

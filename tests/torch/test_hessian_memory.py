@@ -37,6 +37,7 @@ def resident_megabytes() -> float:
     return int(statm.read_text().split()[1]) * mmap.PAGESIZE / 2**20 if statm.exists() else 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("product", [hessian_vector_product, finite_difference_hvp])
 def test_a_thousand_probes_leave_nothing_behind(product):
     x = torch.randn(50_000, dtype=torch.float64, requires_grad=True)  # 400 kB: a leak of one is 400 MB in all

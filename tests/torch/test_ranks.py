@@ -121,6 +121,7 @@ def results(tmp_path_factory) -> list[dict[str, Any]]:
     return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(WORLD)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", sorted(set(CASES) - {"alone"}))
 def test_every_rank_decides_the_same_to_the_bit(results, case):
     first, second = (result[case] for result in results)

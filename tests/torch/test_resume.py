@@ -71,6 +71,7 @@ CASES = {
 EACH = [("scheduler", case) for case in CASES] + [("wrapper", "plain"), ("wrapper", "rollback")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("form", "case"), EACH)
 @pytest.mark.parametrize("name", ["adamw", "momentum"])
 def test_a_resumed_run_is_the_same_to_the_bit(name, form, case):

@@ -11,6 +11,7 @@ from tests.torch.training import OPTIMIZERS, Training
 EACH = pytest.mark.parametrize("name", OPTIMIZERS)
 
 
+@pytest.mark.slow
 @EACH
 @pytest.mark.parametrize("poison", ["nan", 1e3, 1e12])
 def test_a_run_that_blows_up_returns_and_recovers(name, poison):

@@ -72,6 +72,7 @@ def growth(rates: list[float], others: list[float]) -> np.ndarray:
     return np.abs(np.log(np.array(rates) / np.array(others)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("on_device", [None, True], ids=["kernels", "operations"])
 @pytest.mark.parametrize("microbatches", [1, 4])
 @pytest.mark.parametrize("dtype", EPS, ids=NAMES.values())

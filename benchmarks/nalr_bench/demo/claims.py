@@ -34,7 +34,7 @@ def check(outcomes: Sequence[Outcome], *, quick: bool = False) -> list[Claim]:
 
 def _claims(outcome: Outcome) -> Iterator[Claim]:
     """Yield the claims about one problem: a network is judged on held-out data too, as its users do."""
-    if outcome.methods[LINEAR].accuracies:
+    if outcome.comparison.has_accuracy:
         for label in (NALR_SMALL, NALR_LARGE):
             yield _level(outcome, label, LINEAR, "the tuned linear decay")
             yield _accuracy(outcome, label)
@@ -58,7 +58,7 @@ def _accuracy(outcome: Outcome, label: str) -> Claim:
     return Claim(
         f"{_name(outcome)}: {label}, is as accurate on held-out data as the tuned linear decay: "
         f"{ours.mean():.1%} against {theirs.mean():.1%}, {ERRORS:g} standard errors {ERRORS * error:.1%}",
-        -float(differences.mean()) <= ERRORS * error,
+        -float(differences.mean()) <= ERRORS * error and not outcome.methods[label].num_diverged,
     )
 
 

@@ -61,6 +61,11 @@ class Comparison:
         return self.entry.make(self.num_steps)
 
     @property
+    def has_accuracy(self) -> bool:
+        """Whether the problem has held-out data."""
+        return self.entry.family == "learning"
+
+    @property
     def num_runs(self) -> int:
         """Number of runs that `compare` makes."""
         return (len(BASELINES) * len(self.grid) + len(STARTS)) * len(self.seeds) + len(LABELS)
@@ -107,11 +112,8 @@ class MethodResult:
 
     @property
     def accuracies(self) -> list[float]:
-        """Held-out accuracy of each run, 0 if it diverged; empty where the problem has none."""
-        metrics = [result.metrics or {} for result in self.results]
-        if not any("test_accuracy" in each for each in metrics):
-            return []
-        return [each.get("test_accuracy", 0.0) for each in metrics]
+        """Held-out accuracy of each run, 0 if it diverged; meaningless where the problem has none."""
+        return [(result.metrics or {}).get("test_accuracy", 0.0) for result in self.results]
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
 from nalr_bench.demo.claims import Claim
@@ -60,14 +61,14 @@ def _method(outcome: Outcome, label: str, result: MethodResult) -> dict[str, Any
         "at_edge": result.at_edge,
         "final_loss": result.score,
         "over_best_fixed": outcome.ratio(label),
-        "test_accuracy": _mean(result.accuracies),
+        "test_accuracy": _accuracy(outcome, result),
         "global_basin": result.solved_share,
         "diverged": result.num_diverged,
     }
 
 
 def _cells(outcome: Outcome, label: str, result: MethodResult) -> tuple[str, ...]:
-    accuracy, solved = _mean(result.accuracies), result.solved_share
+    accuracy, solved = _accuracy(outcome, result), result.solved_share
     return (
         label,
         f"{result.rate:.3g}{'*' if result.at_edge else ''}",
@@ -79,5 +80,6 @@ def _cells(outcome: Outcome, label: str, result: MethodResult) -> tuple[str, ...
     )
 
 
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else math.nan
+def _accuracy(outcome: Outcome, result: MethodResult) -> float:
+    """Return the mean held-out accuracy; nan where the problem has none."""
+    return fmean(result.accuracies) if outcome.comparison.has_accuracy else math.nan

@@ -1,4 +1,4 @@
-"""The raw values of `NoiseEstimator` on real rows, draw by draw, and what they should be on average."""
+"""Raw values of `NoiseEstimator` for each draw of rows, and their expectations."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RATIOS = (10.0, 1.0, 0.1, 1e-2, 1e-3, 1e-4)
 NUM_ROWS = 8
 POPULATION = 64
 NUMBERS = 1 << 20
-"""Numbers of rows held at a time."""
+"""Numbers held at a time."""
 
 SOURCES = {
     "normal": "independent normal rows",
@@ -30,42 +30,33 @@ SOURCES = {
 }
 
 Raw = NDArray[np.float64]
-"""Truths × draws × (|G|², tr Σ), as the estimator has them before anything is clamped or corrected."""
+"""Truths × draws × (|G|², tr Σ), before clamps and corrections."""
 
 
 class BiasCell(Cell):
-    """A cell that keeps the raw pair of every draw, so that tempting forms can be made of the same draws."""
+    """A cell that keeps the raw pair of every draw, so that biased alternatives use the same draws.
 
-    @property
-    @abstractmethod
-    def num_rows(self) -> int:
-        """Rows of a step."""
+    Attributes
+    ----------
+    num_rows, samples : int, float
+        Of a step.
+    population : int, optional
+        Population passed to the estimator.
+    """
 
-    @property
-    def samples(self) -> float:
-        """Samples in a step."""
-        return float(self.num_rows)
-
-    @property
-    def population(self) -> int | None:
-        """The size of what rows are drawn from without replacement, as the estimator is told."""
-        return None
-
-    @property
-    @abstractmethod
-    def labels(self) -> tuple[str, ...]:
-        """The settings of each series of raw pairs."""
+    num_rows: int
+    samples: float
+    population: int | None = None
 
     @abstractmethod
     def truths(self) -> list[Truth]:
-        """Return what each series of raw pairs should be on average."""
+        """Return the expectation of each series of raw pairs."""
 
     def join(self, parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
-        """Return the draws one after the other."""
         return np.concatenate(parts, axis=1)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Shifted(BiasCell):
     """Steps of `NUM_ROWS` rows of one source: the same noise around a mean for each of `RATIOS`."""
 
@@ -73,31 +64,14 @@ class Shifted(BiasCell):
     dim: int
     study = "bias"
     num_rows = NUM_ROWS
+    samples = float(NUM_ROWS)
 
-    @property
-    def title(self) -> str:
-        """The source, in words."""
-        return SOURCES[self.source]
-
-    @property
-    def name(self) -> str:
-        """Source and dimension."""
-        return f"bias {self.source} {self.dim}"
-
-    @property
-    def block(self) -> int:
-        """Fewer draws where each is large."""
-        return 2000 if self.dim <= 1000 else 500 if self.dim <= 10_000 else 125
-
-    @property
-    def population(self) -> int | None:
-        """Told only where it matters."""
-        return POPULATION if self.source == "unreplaced" else None
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Dimension and ratio."""
-        return tuple(f"D = {self.dim}, |G|²/tr Σ = {ratio:g}" for ratio in RATIOS)
+    def __post_init__(self) -> None:
+        self.title = SOURCES[self.source]
+        self.name = f"bias {self.source} {self.dim}"
+        self.labels = tuple(f"D = {self.dim}, |G|²/tr Σ = {ratio:g}" for ratio in RATIOS)
+        self.block = 2000 if self.dim <= 1000 else 500 if self.dim <= 10_000 else 125
+        self.population = POPULATION if self.source == "unreplaced" else None
 
     def means(self) -> list[Rows]:
         """Return the mean gradient (D,) of each ratio."""
@@ -106,7 +80,6 @@ class Shifted(BiasCell):
         return [sampling.mean_of(ratio, total_variance, self.dim) for ratio in RATIOS]
 
     def truths(self) -> list[Truth]:
-        """Return the truth at each ratio."""
         if self.source == "normal":
             return [truth.of_distribution(mean, sampling.deviations(self.dim)) for mean in self.means()]
         everyone = sampling.population(POPULATION, self.dim)

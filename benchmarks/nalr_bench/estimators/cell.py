@@ -1,4 +1,4 @@
-"""What a simulation is made of: cells, and blocks of draws of them that any process may compute."""
+"""Cells of a simulation, and blocks of their draws that any process may compute."""
 
 from __future__ import annotations
 
@@ -15,36 +15,28 @@ from nalr_bench.estimators.sampling import stream
 
 
 class Cell(ABC):
-    """Settings under which estimates are drawn again and again. Concrete ones are frozen dataclasses."""
+    """Settings under which estimates are drawn repeatedly; concrete ones are dataclasses.
 
-    @property
-    @abstractmethod
-    def study(self) -> str:
-        """The name in `options.STUDIES`."""
+    Attributes
+    ----------
+    study, title, name : str
+        Key of `options.STUDIES`; heading in the table; identity, on which the random numbers depend.
+    labels : tuple of str
+        Settings of each series of results.
+    block, times : int
+        Draws per task, some seconds of work; factor of the number of draws. The numbers depend on them.
+    """
 
-    @property
-    @abstractmethod
-    def title(self) -> str:
-        """Under which it stands in the table, with other cells of that title."""
-
-    @property
-    @abstractmethod
-    def block(self) -> int:
-        """Draws that are computed at a time: some seconds of work, and part of what the numbers hang on."""
-
-    @property
-    def times(self) -> int:
-        """What the number of draws asked for is multiplied by."""
-        return 1
-
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """What tells the cell from all others: its randomness depends on it."""
+    study: str
+    title: str
+    name: str
+    labels: tuple[str, ...]
+    block: int
+    times = 1
 
     @abstractmethod
     def measure(self, draws: int, seed: int) -> NDArray[Any]:
-        """Return what `draws` draws gave; of several blocks, what is to be joined by `join`."""
+        """Return the result of `draws` draws."""
 
     @abstractmethod
     def join(self, parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
@@ -52,24 +44,14 @@ class Cell(ABC):
 
 
 class CoverageCell(Cell):
-    """A cell that counts how often intervals hold the truth.
+    """A cell that counts how often intervals cover the truth, as an array (labels, quantities).
 
-    `measure` returns counts of shape (labels, quantities). `labels` says under which settings, beside the
-    cell's own, and `quantities` of what; one with a comma in it is a tempting form of what stands before it.
+    A quantity with a comma is a biased alternative of the quantity before it.
     """
 
-    @property
-    @abstractmethod
-    def labels(self) -> tuple[str, ...]:
-        """The settings of each line of counts."""
-
-    @property
-    @abstractmethod
-    def quantities(self) -> tuple[str, ...]:
-        """What each column of counts is of."""
+    quantities: tuple[str, ...]
 
     def join(self, parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
-        """Return the sum of the counts."""
         found: NDArray[Any] = np.sum(parts, axis=0)
         return found
 
@@ -84,14 +66,14 @@ class Task:
 
 
 def tasks(cell: Cell, draws: int, seed: int) -> Iterator[Task]:
-    """Yield the blocks of a cell; which they are does not depend on who will compute them."""
+    """Yield the blocks of a cell; they do not depend on the number of processes."""
     wanted = draws * cell.times
     for number, start in enumerate(range(0, wanted, cell.block)):
         yield Task(cell, min(cell.block, wanted - start), stream(seed, cell.name, number))
 
 
 def perform(task: Task) -> NDArray[Any]:
-    """Return what the block gives; on one thread, since the blocks themselves are shared out."""
+    """Return the result of a block, on one thread, since blocks run in parallel."""
     threads.set_num_threads(1)
     try:
         return task.cell.measure(task.draws, task.seed)

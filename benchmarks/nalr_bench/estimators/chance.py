@@ -1,4 +1,4 @@
-"""What chance alone would do to many biases."""
+"""Biases compared with chance."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ NOTABLE = 2.0
 
 @dataclass(frozen=True)
 class Chance:
-    """Many standardised biases beside as many independent normals.
+    """Standardised biases compared with as many independent normals.
 
     Attributes
     ----------
     count : int
-        How many there are.
+        Number of biases.
     beyond, expected : float
-        How many are beyond `NOTABLE` standard errors, and how many of as many normals would be.
+        How many are beyond `NOTABLE` standard errors, and how many would be by chance.
     worst, probability : float
-        The largest of them, and how probable one as large is among as many normals.
+        The largest, and the probability of one as large by chance.
     """
 
     count: int
@@ -50,5 +50,5 @@ class Chance:
 
 
 def _beyond(size: float) -> float:
-    """Return how probable a normal beyond `size` on either side is."""
+    """Return the two-sided tail probability of a normal."""
     return math.erfc(size / math.sqrt(2.0))

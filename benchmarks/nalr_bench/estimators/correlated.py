@@ -14,12 +14,12 @@ from nalr_bench.estimators.many_steps import DECAYS, DIM, NUM_ROWS, ManySteps, S
 from nalr_bench.estimators.truth import Truth
 
 CORRELATION = 0.9
-TEMPTING = ("tr Σ, as if independent", "|G|², as if independent")
+ALTERNATIVES = ("tr Σ, as if independent", "|G|², as if independent")
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class CorrelatedSteps(ManySteps):
-    """|G|² and tr Σ around known means, as spread as those of normal rows, each correlated from step to step.
+    """|G|² and tr Σ with known means, the spread of normal rows, and correlation between steps.
 
     xₜ = φ xₜ₋₁ + √(1 − φ²) eₜ with normal eₜ, begun in its stationary state, φ = `CORRELATION`.
     """
@@ -28,28 +28,26 @@ class CorrelatedSteps(ManySteps):
     lengths: tuple[int, ...]
     study = "correlated"
     title = f"correlated steps, AR(1) with φ = {CORRELATION}"
-    quantities = (*truth.QUANTITIES, *TEMPTING)
+    quantities = (*truth.QUANTITIES, *ALTERNATIVES)
 
     def truth(self) -> Truth:
-        """Return the means of the two series."""
         deviations = sampling.deviations(DIM)
         mean = sampling.mean_of(self.ratio, float(deviations @ deviations), DIM)
         return truth.of_distribution(mean, deviations)
 
     def series(self, draws: int, seed: int) -> Series:
-        """Return the sums whose raw pairs are the two series."""
         return _sums(self._pairs(draws, seed))
 
     def measure(self, draws: int, seed: int) -> NDArray[np.int64]:
-        """Return counts as of all runs of steps, and beside them those of the tempting intervals."""
+        """Return the counts of our intervals and of those for independent steps."""
         ours = super().measure(draws, seed)
         pairs, exact = self._pairs(draws, seed), self.truth()
-        tempting = [
+        alternatives = [
             [independent(pairs[:, :length, k], decay, value) for k, value in ((1, exact[1]), (0, exact[0]))]
             for decay in DECAYS
             for length in self.lengths
         ]
-        return np.concatenate([ours, np.array(tempting)], axis=1)
+        return np.concatenate([ours, np.array(alternatives)], axis=1)
 
     def _pairs(self, draws: int, seed: int) -> Series:
         """Return runs × steps × (|G|², tr Σ)."""
@@ -70,7 +68,7 @@ class CorrelatedSteps(ManySteps):
 
 
 def independent(values: NDArray[np.float64], decay: float, exact: float) -> int:
-    """Return in how many runs (runs, steps) the interval made for independent steps holds the truth."""
+    """Return in how many runs (runs, steps) the interval for independent steps covers the truth."""
     num_steps = values.shape[1]
     weights = decay ** np.arange(num_steps - 1, -1, -1.0)
     weights /= weights.sum()

@@ -1,4 +1,4 @@
-"""A simulation as a Markdown document: the command that made it, the table, and every cell of ours."""
+"""The Markdown report: the command, the table, and every cell of our estimates."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from nalr_bench.estimators.table import HEADINGS, number
 from nalr_bench.tables import piped
 
 ABOUT = (
-    "Estimates of `NoiseEstimator`, and of the forms that tempt, from rows whose |G|² and tr Σ are known "
-    "exactly; and intervals of 95 %, with how often they hold the truth. The variance of the j-th coordinate "
-    "falls as 1/√j. A step has 8 rows unless said otherwise, and 20 dimensions where there are many steps. "
-    "Correlated steps are series of raw pairs, as spread as those of normal rows."
+    "Estimates of `NoiseEstimator`, and of biased alternatives, from rows with exactly known |G|² and tr Σ, "
+    "and the coverage of 95 % intervals. The variance of the j-th coordinate "
+    "falls as 1/√j. A step has 8 rows unless stated otherwise, and 20 dimensions where there are many steps. "
+    "Correlated steps are series of raw pairs with the spread of normal rows."
 )
 
 
 def write(report: Report, command: str) -> str:
-    """Return the document; the same simulation gives the same text on every day."""
+    """Return the document, which depends on the simulation alone."""
     parts = [
         "# Estimators against the truth",
         f"Made by `{command}`: {report.draws} draws of each cell.",
@@ -28,7 +28,7 @@ def write(report: Report, command: str) -> str:
         conclusion(report),
     ]
     for heading, about, kind in (
-        ("## Every interval", "Share of intervals that hold the truth.", Coverage),
+        ("## Every interval", "Coverage of 95 % intervals.", Coverage),
         ("## Every bias", "In standard errors.", Bias),
     ):
         tables = list(_every_cell([each for each in report.findings if isinstance(each, kind)]))
@@ -62,5 +62,5 @@ def _by_title(found: Sequence[Finding]) -> dict[str, list[Finding]]:
 
 
 def _safe(text: str) -> str:
-    """Return text whose bars do not end a cell."""
+    """Return text with escaped bars."""
     return text.replace("|", "\\|")

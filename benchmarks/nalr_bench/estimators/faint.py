@@ -1,4 +1,4 @@
-"""One faint signal in much noise: where the forms that tempt are wrong by a factor, not by a share."""
+"""A faint signal in much noise, for which biased alternatives are wrong by a large factor."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nalr_bench.estimators.bias import BiasCell, Raw
 from nalr_bench.estimators.truth import Rows, Truth
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Faint(BiasCell):
     """The case of |G|² = .0025, tr Σ = 50 in 50 dimensions, 4 rows a step, each the mean of some samples.
 
@@ -24,32 +24,17 @@ class Faint(BiasCell):
     num_rows = 4
     dim = 50
     block = 20_000
-    times = 20  # the noise of one draw is that much larger than its mean
+    times = 20  # the noise of a draw is large compared with its mean
     exact = Truth(0.0025, 50.0)
 
-    @property
-    def title(self) -> str:
-        """The numbers."""
+    def __post_init__(self) -> None:
         samples = "one sample" if self.weight == 1.0 else f"{self.weight:g} samples"
-        return f"|G|² = .0025, tr Σ = 50, D = 50, 4 rows of {samples}"
-
-    @property
-    def name(self) -> str:
-        """The samples in a row."""
-        return f"faint {self.weight:g}"
-
-    @property
-    def samples(self) -> float:
-        """Those of all rows."""
-        return self.weight * self.num_rows
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The title says it all."""
-        return (self.title,)
+        self.title = f"|G|² = .0025, tr Σ = 50, D = 50, 4 rows of {samples}"
+        self.labels = (self.title,)
+        self.name = f"faint {self.weight:g}"
+        self.samples = self.weight * self.num_rows
 
     def truths(self) -> list[Truth]:
-        """Return the one truth: that of the float32 numbers."""
         mean, deviations = self._normal()
         return [truth.of_distribution(mean, deviations)]
 

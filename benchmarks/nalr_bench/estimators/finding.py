@@ -1,4 +1,4 @@
-"""What one cell says of one form: a bias or a coverage, and whether it is as it should be."""
+"""Findings of a cell: a bias or a coverage, and whether it reaches its figure."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ LARGEST_BIAS = 3.0
 """In standard errors."""
 
 LOWEST, HIGHEST = 0.93, 0.97
-"""Share of 95 % intervals that hold the truth."""
+"""Accepted coverage of 95 % intervals."""
 
 CHANCE = 2.0
-"""Standard errors of a coverage that are put down to chance before it counts as outside."""
+"""Standard errors of a coverage that are allowed for chance."""
 
 
 @dataclass(frozen=True)
 class Finding(ABC):
-    """What all findings have.
+    """A bias or a coverage.
 
     Attributes
     ----------
     study, title, where : str
         The cell.
     quantity, form : str
-        What is estimated, and how.
+        The estimated quantity, and the estimator.
     draws : int
-        How often.
+        Number of draws.
     """
 
     study: str
@@ -48,7 +48,7 @@ class Finding(ABC):
 
     @property
     def ours(self) -> bool:
-        """Whether it is ours, and has a figure to reach."""
+        """Whether it is ours, with a figure to reach."""
         return self.form == OURS
 
     @property
@@ -62,13 +62,13 @@ class Finding(ABC):
         """Whether it misses its figure by more than chance."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as strings and numbers."""
+        """Return everything as JSON has it."""
         return {**vars(self), "value": self.value, "outside": self.outside}
 
 
 @dataclass(frozen=True)
 class Bias(Finding):
-    """The mean of an estimate beside the truth; `value` is the bias in standard errors.
+    """The mean of an estimate and the truth; `value` is the bias in standard errors.
 
     Attributes
     ----------
@@ -85,18 +85,16 @@ class Bias(Finding):
 
     @property
     def value(self) -> float:
-        """Bias in standard errors."""
         return (self.mean - self.truth) / self.standard_error
 
     @property
     def outside(self) -> bool:
-        """Whether the bias is larger than its figure."""
         return not abs(self.value) <= LARGEST_BIAS
 
 
 @dataclass(frozen=True)
 class Coverage(Finding):
-    """How often an interval held the truth; `value` is the share.
+    """How often an interval covered the truth; `value` is the share.
 
     Attributes
     ----------
@@ -108,18 +106,16 @@ class Coverage(Finding):
 
     @property
     def value(self) -> float:
-        """Of the draws, those whose interval held the truth."""
         return self.hits / self.draws
 
     @property
     def outside(self) -> bool:
-        """Whether the share is outside its figure by more than chance would make of the nearest end of it."""
         low, high = (CHANCE * math.sqrt(end * (1.0 - end) / self.draws) for end in (LOWEST, HIGHEST))
         return not LOWEST - low <= self.value <= HIGHEST + high
 
 
 def findings(cell: Cell, result: NDArray[Any], draws: int) -> Iterator[Finding]:
-    """Yield what the joined result of a cell says."""
+    """Yield the findings of a cell from its joined result."""
     if isinstance(cell, BiasCell):
         yield from _biases(cell, result)
     if isinstance(cell, CoverageCell):

@@ -1,4 +1,4 @@
-"""What may be made of raw pairs: our estimates, and the tempting ones that cost more than they save."""
+"""Estimates from raw pairs: ours, and biased alternatives."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 OURS = "ours"
 SIGNAL, VARIANCE = "|G|²", "tr Σ"
-NAIVE = "|ḡ|² as it is"
+NAIVE = "|ḡ|² uncorrected"
 
 Values = NDArray[np.float64]
 
 
 class Step(NamedTuple):
-    """What is known of every step, beside its raw pair."""
+    """Constants of every step."""
 
     num_rows: int
     samples: float
@@ -26,17 +26,7 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True)
 class Form:
-    """A way to estimate a quantity.
-
-    Parameters
-    ----------
-    quantity : str
-        What is estimated.
-    name : str
-        How, in a few words.
-    make : callable
-        From the raw |G|² and tr Σ of each draw, and what is known of the step, to the estimate of each draw.
-    """
+    """An estimator of a quantity; `make` turns raw |G|² and tr Σ of each draw into its estimate."""
 
     quantity: str
     name: str
@@ -44,7 +34,7 @@ class Form:
 
 
 def forms(step: Step) -> list[Form]:
-    """Return the forms that make sense for a step, ours first for each quantity."""
+    """Return the estimators for a step, ours first for each quantity."""
     found = [Form(SIGNAL, OURS, _signal)]
     if step.population is not None:
         found.append(Form(SIGNAL, "population unknown", lambda signal, variance, step: signal))
@@ -58,12 +48,12 @@ def forms(step: Step) -> list[Form]:
 
 
 def _signal(signal: Values, variance: Values, step: Step) -> Values:
-    """Return what a reading shows but for the clamp: with the share of tr Σ that the population takes."""
+    """Return the estimate of a reading before the clamp, with the finite-population correction."""
     return signal if step.population is None else signal + variance / step.population
 
 
 def _naive(signal: Values, variance: Values, step: Step) -> Values:
-    """Return |ḡ|², which the raw |G|² is less tr Σ/B."""
+    """Return |ḡ|², the raw |G|² plus tr Σ/B."""
     return signal + variance / step.samples
 
 

@@ -15,16 +15,11 @@ GAUSSIAN = 1.96
 SPECTRA = ("both signs", "rank one")
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Trace(CoverageCell):
-    """The trace of one matrix at several numbers of probes; each draw is a series of probes of its own.
+    """The trace of one matrix at several numbers of probes, fewer than `dim`; a new series for each draw.
 
-    Parameters
-    ----------
-    spectrum : str
-        Of `SPECTRA`: values of vᵀHv are nearly normal for the first, as skewed as can be for the second.
-    dim : int
-        More than the most probes, or the trace would be exact.
+    Values of vᵀHv are nearly normal for the first of `SPECTRA` and very skewed for the second.
     """
 
     spectrum: str
@@ -35,18 +30,12 @@ class Trace(CoverageCell):
     quantities = ("tr H", "tr H, ± 1.96 standard errors")
     block = 500
 
-    @property
-    def name(self) -> str:
-        """The matrix."""
-        return f"trace {self.spectrum} {self.dim}"
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Number of probes."""
-        return tuple(f"{count} probes, {self.spectrum}, D = {self.dim}" for count in self.counts)
+    def __post_init__(self) -> None:
+        self.name = f"trace {self.spectrum} {self.dim}"
+        self.labels = tuple(f"{count} probes, {self.spectrum}, D = {self.dim}" for count in self.counts)
 
     def measure(self, draws: int, seed: int) -> NDArray[np.int64]:
-        """Return how often each interval held the trace, at each number of probes."""
+        """Return how often each interval covered the trace, at each number of probes."""
         matrix = hessian(self.spectrum, self.dim)
         exact = float(np.trace(matrix))
         found = np.zeros((len(self.counts), len(self.quantities)), dtype=np.int64)
@@ -61,7 +50,7 @@ class Trace(CoverageCell):
 
 
 def hessian(spectrum: str, dim: int) -> NDArray[np.float64]:
-    """Return a symmetric matrix: a falling diagonal with normals beside it, or the square of a vector."""
+    """Return a symmetric matrix: a falling diagonal plus normals, or vvᵀ."""
     if spectrum == "rank one":
         vector = normal(dim, seed=dim, dtype=np.float64)
         return np.outer(vector, vector)

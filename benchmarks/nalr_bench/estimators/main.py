@@ -1,4 +1,4 @@
-"""``nalr bench estimators`` from its options to the exit status."""
+"""``nalr bench estimators``: run a simulation and report it."""
 
 from __future__ import annotations
 
@@ -20,15 +20,13 @@ FAILED, REFUSED = 1, 2
 
 
 def run(options: argparse.Namespace) -> int:
-    """Simulate as the options say and print it; return 0, or 1 if a process died or a file was not written.
+    """Simulate and print the report; return 0, or 1 if a process died or a file was not written.
 
-    A figure that is missed is marked in the table and is no error.
+    A missed figure is marked in the table and is no error.
     """
     foreign = (options.size, options.plot, options.threads, options.rounds)
     if any(value is not None for value in foreign) or set(options.only or ()) - set(STUDIES):
-        print(
-            "nalr bench estimators: options of nalr bench alone stand before `estimators`.", file=sys.stderr
-        )
+        print("nalr bench estimators: options before `estimators` that it does not have.", file=sys.stderr)
         return REFUSED
     chosen = plan(options.quick, options.only, options.draws, options.seed)
     try:
@@ -46,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def simulate(chosen: Plan, workers: Workers) -> Report:
-    """Return what the cells of a plan say; the same whatever the number of processes."""
+    """Return the report of a plan, which does not depend on the number of processes."""
     blocks = [list(tasks(cell, chosen.draws, chosen.seed)) for cell in chosen.cells]
     with console.bar(sum(map(len, blocks))) as progress:
         results = workers.map(perform, [task for each in blocks for task in each], lambda: progress(1))
@@ -60,7 +58,7 @@ def simulate(chosen: Plan, workers: Workers) -> Report:
 
 
 def command(options: argparse.Namespace) -> str:
-    """Return the command line, but for what does not change the numbers."""
+    """Return the command line, without options that do not affect the numbers."""
     words = ["nalr bench estimators"]
     words += ["--quick"] if options.quick else []
     words += [f"--only {','.join(options.only)}"] if options.only else []

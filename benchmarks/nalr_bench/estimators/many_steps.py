@@ -1,4 +1,4 @@
-"""Coverage of the intervals that many steps give: blocks of consecutive steps."""
+"""Coverage of intervals from many steps, by blocks of consecutive steps."""
 
 from __future__ import annotations
 
@@ -20,14 +20,13 @@ NUM_ROWS = 8
 DIM = 20
 
 Series = NDArray[np.float64]
-"""Runs × steps × (|ḡ|², Σ|gᵢ − ḡ|²): the sums of each step, that an estimator turns into its raw pair."""
+"""Runs × steps × (|ḡ|², Σ|gᵢ − ḡ|²): the sums of each step."""
 
 
 class ManySteps(CoverageCell):
-    """Runs of many steps, read at several lengths on the way, with each of `DECAYS`.
+    """Runs of many steps, read at several lengths, with each of `DECAYS`.
 
-    Rows are reduced to their two sums here, all at once, and enter by `NoiseEstimator.update_moments`: what
-    the class makes of rows itself is the subject of the other studies.
+    Rows are reduced to two sums, for `NoiseEstimator.update_moments`; other studies test `update`.
 
     Attributes
     ----------
@@ -36,18 +35,23 @@ class ManySteps(CoverageCell):
     lengths : tuple of int
         Steps after which a run is read.
     population : int, optional
-        Size of the finite population that rows are drawn from, as the estimator is told.
+        Size of the finite population of rows, as passed to the estimator.
     """
 
     ratio: float
     lengths: tuple[int, ...]
     population: int | None = None
-    block = 50  # some 150 MB of rows where runs are long
+    block = 50  # some 150 MB of rows for long runs
 
-    @property
-    def quantities(self) -> tuple[str, ...]:
-        """Those of a reading."""
-        return truth.QUANTITIES
+    quantities: tuple[str, ...] = truth.QUANTITIES
+
+    def __post_init__(self) -> None:
+        self.name = f"{self.title} {self.ratio:g}"
+        self.labels = tuple(
+            f"{length} steps, decay {decay:g}, |G|²/tr Σ = {self.ratio:g}"
+            for decay in DECAYS
+            for length in self.lengths
+        )
 
     @abstractmethod
     def truth(self) -> Truth:
@@ -57,22 +61,8 @@ class ManySteps(CoverageCell):
     def series(self, draws: int, seed: int) -> Series:
         """Return the sums of the steps of each run."""
 
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Length and decay."""
-        return tuple(
-            f"{length} steps, decay {decay:g}, |G|²/tr Σ = {self.ratio:g}"
-            for decay in DECAYS
-            for length in self.lengths
-        )
-
-    @property
-    def name(self) -> str:
-        """Title and ratio: runs are read at all lengths."""
-        return f"{self.title} {self.ratio:g}"
-
     def measure(self, draws: int, seed: int) -> NDArray[np.int64]:
-        """Return how often each interval held the truth, at each decay and length."""
+        """Return how often each interval covered the truth, at each decay and length."""
         exact = self.truth()
         counts = np.zeros((len(DECAYS), len(self.lengths), len(truth.QUANTITIES)), dtype=np.int64)
         for run in self.series(draws, seed):
@@ -92,7 +82,7 @@ class ManySteps(CoverageCell):
         return found
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class IndependentSteps(ManySteps):
     """Fresh independent rows at each step."""
 
@@ -102,20 +92,18 @@ class IndependentSteps(ManySteps):
     title = "independent steps"
 
     def truth(self) -> Truth:
-        """Return that of the normals."""
         return truth.of_distribution(*_normal(self.ratio))
 
     def series(self, draws: int, seed: int) -> Series:
-        """Return the sums of normal rows."""
         mean, deviations = _normal(self.ratio)
         rows = sampling.noise((draws, self.lengths[-1], NUM_ROWS, DIM), deviations, seed)
         rows += mean
         return sums(rows)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Epochs(ManySteps):
-    """Steps that go through a finite population in random order, and again in another one."""
+    """Epochs over a finite population, each in a new random order."""
 
     ratio: float
     lengths: tuple[int, ...] = (16, 64, 256)
@@ -128,11 +116,9 @@ class Epochs(ManySteps):
         return sampling.population(self.population, DIM) + _normal(self.ratio)[0]
 
     def truth(self) -> Truth:
-        """Return that of the population."""
         return truth.of_population(self._everyone(), replacement=False)
 
     def series(self, draws: int, seed: int) -> Series:
-        """Return the sums of the rows in their order."""
         num_epochs = -(-self.lengths[-1] * NUM_ROWS // self.population)
         orders = sampling.without_replacement(draws * num_epochs, self.population, self.population, seed)
         rows = self._everyone()[orders.reshape(draws, -1, NUM_ROWS)[:, : self.lengths[-1]]]

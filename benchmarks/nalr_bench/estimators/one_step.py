@@ -1,4 +1,4 @@
-"""Coverage of the intervals that one step's rows give: the jackknife over rows."""
+"""Coverage of intervals from the rows of one step, by the jackknife over rows."""
 
 from __future__ import annotations
 
@@ -12,18 +12,11 @@ from nalr_bench.estimators import sampling, truth
 from nalr_bench.estimators.cell import CoverageCell
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class OneStep(CoverageCell):
-    """Steps of `num_rows` rows, each with an estimator of its own.
+    """Single steps of rows (num_rows, dim) with |G|²/tr Σ = `ratio`.
 
-    Parameters
-    ----------
-    num_rows, dim : int
-        Shape of the rows.
-    ratio : float
-        |G|²/tr Σ.
-    population : int, optional
-        Size of the finite population that rows are drawn from without replacement; none: independent normals.
+    Rows are independent normals, or drawn without replacement from a finite `population`.
     """
 
     num_rows: int
@@ -33,29 +26,15 @@ class OneStep(CoverageCell):
     block = 1000
     quantities = truth.QUANTITIES
 
-    @property
-    def study(self) -> str:
-        """Which of the two studies that use it."""
-        return "rows" if self.population is None else "population"
-
-    @property
-    def title(self) -> str:
-        """As in the table."""
-        return "one step, independent rows" if self.population is None else "one step, without replacement"
-
-    @property
-    def name(self) -> str:
-        """All settings."""
-        return f"one step {self.labels[0]}"
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The settings, as one label."""
+    def __post_init__(self) -> None:
         among = "" if self.population is None else f" of {self.population}"
-        return (f"{self.num_rows}{among} rows, D = {self.dim}, |G|²/tr Σ = {self.ratio:g}",)
+        self.study = "rows" if self.population is None else "population"
+        self.title = f"one step, {'independent rows' if self.population is None else 'without replacement'}"
+        self.labels = (f"{self.num_rows}{among} rows, D = {self.dim}, |G|²/tr Σ = {self.ratio:g}",)
+        self.name = f"one step {self.labels[0]}"
 
     def measure(self, draws: int, seed: int) -> NDArray[np.int64]:
-        """Return how often each interval held the truth."""
+        """Return how often each interval covered the truth."""
         counts = np.zeros((1, len(self.quantities)), dtype=np.int64)
         deviations = sampling.deviations(self.dim)
         mean = sampling.mean_of(self.ratio, float(deviations @ deviations), self.dim)

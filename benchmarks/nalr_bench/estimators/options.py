@@ -1,4 +1,4 @@
-"""The options of ``nalr bench estimators``; light to import: the command line does so at every start."""
+"""The options of ``nalr bench estimators``; light to import, as at every start of the command line."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from nalr_bench.readers import document, names_of, natural_number, whole_number
 
 STUDIES = {
     "bias": "mean of tr Σ and |G|² against the truth",
-    "example": "the same of tempting forms, where the signal is faint",
+    "example": "the same of biased alternatives, for a faint signal",
     "rows": "intervals from the rows of one step",
     "steps": "intervals from independent steps",
     "correlated": "intervals from correlated steps, AR(1)",
     "population": "intervals from rows drawn without replacement",
     "probes": "intervals of Hutchinson's trace",
 }
-"""What `--only` can name, in the order in which it is run."""
+"""Names for `--only`, in the order of execution."""
 
 
 FEWEST_DRAWS = 30
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options to `parser`; of those of ``nalr bench`` before it, --quick, --only and --json stand."""
+    """Add the options to `parser`; --quick, --only and --json may also come before `estimators`."""
     parser.add_argument(
         "--quick",
         action="store_true",
@@ -50,7 +50,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def draws(text: str) -> int:
-    """Return a number of draws that a standard error can be had from, also of values that are mostly 0."""
+    """Return a number of draws large enough for a standard error."""
     number = whole_number(text)
     if number < FEWEST_DRAWS:
         raise argparse.ArgumentTypeError(f"must be at least {FEWEST_DRAWS}, got {text!r}")

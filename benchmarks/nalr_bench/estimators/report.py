@@ -1,10 +1,9 @@
-"""What was found, as one table for the terminal, as JSON and as Markdown."""
+"""The report of a simulation, as text and as JSON."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,22 +11,20 @@ from typing import Any
 from nalr_bench.estimators.chance import Chance
 from nalr_bench.estimators.finding import CHANCE, HIGHEST, LOWEST, Bias, Coverage, Finding
 from nalr_bench.estimators.forms import NAIVE, OURS, SIGNAL, VARIANCE
-from nalr_bench.estimators.table import Row, aligned, cells, number
-
-WIDTH = 108
-"""Of lines of text, in characters."""
+from nalr_bench.estimators.table import HEADINGS, cells, number
+from nalr_bench.tables import Row, grouped, wrapped
 
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that `nalr bench estimators` found.
+    """All findings of a simulation.
 
     Attributes
     ----------
     draws, seed : int
         Of each cell.
     findings : list of Finding
-        In the order of the table: cells of one title follow one another.
+        In the order of the table.
     """
 
     draws: int
@@ -46,12 +43,12 @@ class Report:
         return [row for row in self.rows() if row[0].ours]
 
     def chance(self) -> Chance | None:
-        """Return our biases beside chance; None if there are none."""
+        """Return our biases compared with chance; None if there are none."""
         scores = [each.value for each in self.findings if isinstance(each, Bias) and each.ours]
         return Chance.of(scores) if scores else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as dicts, lists, strings and numbers, as JSON has them."""
+        """Return everything as JSON has it."""
         chance = self.chance()
         judged = self.judged()
         return {
@@ -65,11 +62,15 @@ class Report:
 
 
 def render(report: Report) -> str:
-    """Return the report as text: the table, how to read it, what is outside, the figures reached."""
-    parts = [f"{report.draws} draws of a cell, seed {report.seed}", aligned(groups(report)), *legend(report)]
+    """Return the report as text: table, legend, what is outside, figures reached."""
+    parts = [
+        f"{report.draws} draws of a cell, seed {report.seed}",
+        grouped(HEADINGS, groups(report)),
+        *legend(report),
+    ]
     outside = ["  " + line for line in worst(report)]
     if outside:
-        parts.append("\n".join(["Outside their figure, the worst of each row:", *outside]))
+        parts.append("\n".join(["Outside their figures, the worst of each row:", *outside]))
     parts.append(conclusion(report))
     return "\n\n".join(parts)
 
@@ -90,7 +91,7 @@ def groups(report: Report) -> dict[str, list[Row]]:
 
 
 def worst(report: Report) -> Iterator[str]:
-    """Yield a line for each row of ours that misses its figure; intervals that are too narrow come first."""
+    """Yield a line for each of our rows that misses its figure: its worst cell."""
     for row in report.judged():
         outside = [each for each in row if each.outside]
         if outside:
@@ -100,31 +101,33 @@ def worst(report: Report) -> Iterator[str]:
 
 
 def legend(report: Report) -> Iterator[str]:
-    """Yield paragraphs on how to read the numbers, and on what chance would do."""
+    """Yield paragraphs that explain the numbers."""
     chance = report.chance()
     if chance is not None:
-        yield _filled(
+        yield wrapped(
             "Bias: mean of the estimates less the truth, in standard errors of that mean. The largest is "
             "also given in units of tr Σ, or the mean as a multiple of the truth. "
-            f"Of our {chance.count} biases {chance.beyond} are beyond 2, where chance would leave "
-            f"{chance.expected:.1f}; the largest is {chance.worst:.2f}, and one as large is in "
-            f"{chance.probability:.0%} of such tables by chance, were the biases independent (ratios "
-            "|G|²/tr Σ of one source and D share their noise)."
+            f"Of our {chance.count} biases {chance.beyond} are beyond 2, where {chance.expected:.1f} are "
+            f"expected by chance; the largest is {chance.worst:.2f}, and independent biases would have one "
+            f"as large in {chance.probability:.0%} of such tables (the ratios of one source "
+            "and D share their noise)."
         )
     sizes = list(_naive_noise_scales(report.findings))
     if sizes:
-        yield _filled(f"tr Σ over |ḡ|² as it is: {'; '.join(sizes)}. It is the batch, whatever B_simple is.")
+        yield wrapped(
+            f"tr Σ over uncorrected |ḡ|²: {'; '.join(sizes)}. It estimates the batch size, not B_simple."
+        )
     if any(isinstance(each, Coverage) for each in report.findings):
         errors = [math.sqrt(end * (1.0 - end) / report.draws) for end in (LOWEST, HIGHEST)]
-        yield _filled(
-            "Intervals: share of 95 % intervals that hold the truth. It counts as outside its figure beyond "
-            f"{CHANCE:g} standard errors of a share, which are {errors[0]:.2%} at {LOWEST:.0%} and "
-            f"{errors[1]:.2%} at {HIGHEST:.0%}."
+        yield wrapped(
+            "Intervals: coverage of 95 % intervals. It counts as outside its figure beyond "
+            f"{CHANCE:g} standard errors, which are {errors[0]:.2%} at {LOWEST:.0%} and {errors[1]:.2%} at "
+            f"{HIGHEST:.0%}."
         )
 
 
 def _naive_noise_scales(found: Sequence[Finding]) -> Iterator[str]:
-    """Yield what the noise scale comes out as where |ḡ|² stands for the signal."""
+    """Yield the noise scale from uncorrected |ḡ|²."""
     means = {
         (each.title, each.quantity, each.form): each
         for each in found
@@ -139,7 +142,3 @@ def _naive_noise_scales(found: Sequence[Finding]) -> Iterator[str]:
 
 def _reached(row: Sequence[Finding]) -> bool:
     return not any(each.outside for each in row)
-
-
-def _filled(text: str) -> str:
-    return textwrap.fill(text, WIDTH)

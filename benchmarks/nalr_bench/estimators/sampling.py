@@ -1,4 +1,4 @@
-"""Rows of gradients with a known mean and a known spread of variances, and where their randomness is from."""
+"""Random rows of gradients with a known mean and known variances."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from nalr_bench.estimators.truth import Rows
 
 
 def stream(seed: int, name: str, block: int) -> int:
-    """Return the seed of one block of draws of the cell called `name`, whoever computes it and when."""
+    """Return the seed of one block of draws of the cell called `name`."""
     words = np.random.SeedSequence((seed, zlib.crc32(name.encode()), block)).generate_state(1, np.uint64)
     return int(words[0])
 
 
 def deviations(dim: int) -> Rows:
-    """Return standard deviations (D,) that are not flat: the variance of coordinate j falls as 1/√j."""
+    """Return standard deviations (D,); the variance of coordinate j falls as 1/√j."""
     found: Rows = (np.arange(1, dim + 1) ** -0.25).astype(np.float32)
     return found
 
 
 def mean_of(ratio: float, total_variance: float, dim: int) -> Rows:
-    """Return a mean gradient (D,) whose squared norm is `ratio` times `total_variance`, but for rounding."""
+    """Return a mean gradient (D,) whose squared norm is `ratio` times `total_variance`."""
     return np.full(dim, math.sqrt(ratio * total_variance / dim), dtype=np.float32)
 
 
@@ -37,14 +37,14 @@ def noise(shape: tuple[int, ...], scale: Rows, seed: int, index: int = 0) -> Row
 
 
 def population(num_rows: int, dim: int) -> Rows:
-    """Return the rows (N, D) of a finite population, normals as above, with a mean of 0 but for rounding."""
+    """Return the rows (N, D) of a finite population, normals as above, with mean 0."""
     rows = noise((num_rows, dim), deviations(dim), seed=num_rows)
     rows -= rows.mean(axis=0, dtype=np.float64).astype(np.float32)
     return rows
 
 
 def with_replacement(draws: int, count: int, num_rows: int, seed: int) -> NDArray[np.intp]:
-    """Return `draws` samples of `count` of the first `num_rows` numbers, each drawn anew."""
+    """Return `draws` samples of `count` of the first `num_rows` numbers, with replacement."""
     return np.random.default_rng(seed).integers(num_rows, size=(draws, count))
 
 

@@ -1,31 +1,18 @@
-"""The rows of the table: many cells of one form in one line."""
+"""Rows of the table, each of the cells of one estimator."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from nalr_bench.estimators.finding import HIGHEST, LARGEST_BIAS, LOWEST, Bias, Coverage, Finding
+from nalr_bench.tables import ABSENT, Row
 
 HEADINGS = ("estimate", "cells", "lowest", "highest", "largest bias", "figure", "verdict")
-ABSENT = "-"
 FIGURE = f"{100 * LOWEST:g} to {HIGHEST:.0%}"
-
-Row = tuple[str, ...]
-
-
-def aligned(found: Mapping[str, Sequence[Row]]) -> str:
-    """Return titles with their rows under one line of headings, in columns."""
-    rows = [HEADINGS, *(row for group in found.values() for row in group)]
-    widths = [max(len(row[k]) for row in rows) for k in range(len(HEADINGS))]
-    rule = "-" * (sum(widths) + 2 * len(widths))
-    lines = [_line(HEADINGS, widths), rule]
-    for title, group in found.items():
-        lines += [title, *(_line(row, widths) for row in group), rule]
-    return "\n".join(lines)
 
 
 def cells(row: Sequence[Finding]) -> Row:
-    """Return the line of cells that share title, quantity and form."""
+    """Return the row of cells that share title, quantity and form."""
     outside = sum(each.outside for each in row)
     ours = row[0].ours
     by_value = sorted(row, key=lambda each: each.value)
@@ -49,7 +36,7 @@ def number(finding: Finding) -> str:
 
 
 def _largest(row: Sequence[Bias]) -> str:
-    """Return the largest bias in tr Σ; of a single case, the mean as a multiple of the truth."""
+    """Return the largest bias in tr Σ; for a single case, the mean as a multiple of the truth."""
     if not row:
         return ABSENT
     far = max(row, key=lambda each: abs(each.mean - each.truth) / each.total_variance)
@@ -58,9 +45,3 @@ def _largest(row: Sequence[Bias]) -> str:
         digits = 0 if error >= 1.0 else 1 if error >= 0.1 else 3
         return f"{times:.{digits}f} ± {error:.{digits}f} × truth"
     return f"{(far.mean - far.truth) / far.total_variance:+.2%} tr Σ"
-
-
-def _line(cells: Row, widths: Sequence[int]) -> str:
-    """Return one line: the first cell to the left and indented, the others to the right."""
-    first, *rest = zip(cells, widths, strict=True)
-    return "  " + "  ".join([f"{first[0]:<{first[1]}}", *(f"{cell:>{width}}" for cell, width in rest)])

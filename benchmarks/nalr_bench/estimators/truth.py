@@ -1,4 +1,4 @@
-"""What an estimator should find: the exact |G|² and tr Σ of the rows that it is given."""
+"""Exact |G|² and tr Σ of simulated rows."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from nalr.noise.reading import NoiseReading
 Rows = NDArray[np.float32]
 
 QUANTITIES = ("tr Σ", "|G|²", "B_simple", "signal fraction")
-"""What intervals are counted of, in the order of `covered`."""
+"""Quantities with intervals, in the order of `covered`."""
 
 
 class Truth(NamedTuple):
-    """Exact values, in float64, of the float32 numbers that rows are made of."""
+    """Exact values, in float64, for float32 rows."""
 
     signal: float
     total_variance: float
@@ -31,7 +31,7 @@ class Truth(NamedTuple):
         return self.signal / (self.signal + self.total_variance / batch_size)
 
     def covered(self, reading: NoiseReading) -> tuple[bool, ...]:
-        """Return whether each interval of the reading holds the truth, in the order of `QUANTITIES`."""
+        """Return whether each interval of the reading covers the truth, in the order of `QUANTITIES`."""
         return (
             _within(self.total_variance, reading.total_variance_interval),
             _within(self.signal, reading.signal_interval),
@@ -48,8 +48,8 @@ def of_distribution(mean: Rows, deviations: Rows) -> Truth:
 def of_population(rows: Rows, *, replacement: bool) -> Truth:
     """Return the truth of draws from the rows (N, D) of a finite population.
 
-    With replacement a row is drawn from a distribution, whose variance divides by N. Without, what the
-    unbiased variance of a sample estimates is the N − 1 variance of the population.
+    With replacement the variance divides by N; without, a sample's unbiased variance estimates the
+    N − 1 variance of the population.
     """
     exact = rows.astype(np.float64)
     return Truth(

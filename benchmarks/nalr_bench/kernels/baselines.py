@@ -1,4 +1,4 @@
-"""The rivals that are written here: passes that only move memory, and what people write by hand."""
+"""Baselines written here: passes that only move memory, and hand-written NumPy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from nalr.arrays import threads
 from nalr.arrays.passes import CHUNK
-from nalr.kernels import _baselines
+from nalr.kernels._jit import reassociating
 from nalr.kernels.bandwidth import read_sum
 
 Array = NDArray[Any]
@@ -25,33 +25,39 @@ def plain_sum(flat: Array) -> float:
 def load_and_store(mean: Vector, m2: Vector, row: Array) -> None:
     """Do the loads and stores of `columns.welford`, on as many threads."""
     pieces = _pieces(row.size)
-    threads.run(
-        lambda i: _baselines.load_and_store(mean[pieces[i]], m2[pieces[i]], row[pieces[i]], 1e-6), len(pieces)
-    )
+    threads.run(lambda i: _load_and_store(mean[pieces[i]], m2[pieces[i]], row[pieces[i]], 1e-6), len(pieces))
+
+
+@reassociating
+def _load_and_store(mean: Vector, m2: Vector, row: Array, scale: float) -> None:
+    for j in range(row.size):
+        value = np.float64(row[j])
+        mean[j] += scale * value
+        m2[j] += scale * value
 
 
 def numpy_welford(mean: Vector, m2: Vector, count: int, row: Array) -> None:
-    """Fold a row in with NumPy, as it is written by hand."""
+    """Fold a row in with plain NumPy."""
     delta = row - mean
     mean += delta / (count + 1)
     m2 += delta * (row - mean)
 
 
 def _pieces(size: int) -> list[slice]:
-    """Return some pieces a thread, so that an unequal pace evens out, none smaller than is worth a thread."""
+    """Return a few pieces per thread, none smaller than is worth a thread."""
     count = max(1, min(-(-size // CHUNK), 4 * threads.get_num_threads()))
     ends = [size * k // count for k in range(count + 1)]
     return [slice(start, stop) for start, stop in zip(ends, ends[1:], strict=False)]
 
 
 class PlainAverage:
-    """The exponential average that people write by hand."""
+    """A hand-written exponential average."""
 
     def __init__(self, alpha: float) -> None:
         self.alpha = alpha
         self.value: float | None = None
 
     def update(self, loss: float) -> float:
-        """Take a loss, return the average."""
+        """Return the average after `loss`."""
         self.value = loss if self.value is None else self.alpha * self.value + (1.0 - self.alpha) * loss
         return self.value

@@ -1,4 +1,4 @@
-"""Rows (B, D) to the sums of a step: every size, type and layout."""
+"""Rows (B, D) to the sums of a step, of every size, type and layout."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from nalr_bench.workload import BANDWIDTH, OURS, Against, Job, Runnable, Workloa
 Array = NDArray[Any]
 
 LARGE = 4_000_000
-"""Values from which a batch is to run at memory bandwidth; below, starting threads tells."""
+"""Values from which a batch has a figure; starting threads dominates smaller ones."""
 
 EXACT, ROUGH = 1e-5, 1e-3
-"""Tolerances for us and for rivals that add float32 up in float32."""
+"""Tolerances for us, and for rivals that sum in float32."""
 
 LAYERS = (0.5, 0.3, 0.15, 0.04, 0.005, 0.003)
-"""Shares of the parameters that layers have; the last layer takes what is left."""
+"""Shares of the parameters of layers; the last one has the rest."""
 
 
 def moments(rows: Any) -> Moments:
-    """Return the sums of a step: what is measured here."""
+    """Return the sums of a step, the function measured here."""
     return Moments.from_rows(rows)
 
 
 def batch(pool: Pool, rows: int, dimension: int, threads: int, rivals: bool) -> Workload:
-    """Return the work on a contiguous float32 batch; `rivals` are left out where they were timed before."""
+    """Return the workload of a contiguous float32 batch, with `rivals` or without."""
 
     def prepare() -> Job:
         gradients = pool.rows(rows, dimension)
@@ -66,7 +66,7 @@ def batch(pool: Pool, rows: int, dimension: int, threads: int, rivals: bool) -> 
 
 
 def variances(pool: Pool, rows: int, dimension: int, threads: int) -> Workload:
-    """Return the work of the variance of each coordinate, (D,)."""
+    """Return the workload of the variance of each coordinate, (D,)."""
 
     def prepare() -> Job:
         gradients = pool.rows(rows, dimension)
@@ -91,7 +91,7 @@ def variances(pool: Pool, rows: int, dimension: int, threads: int) -> Workload:
 
 
 def kinds(pool: Pool, rows: int, dimension: int, threads: int) -> list[Workload]:
-    """Return the work on the same number of values of other types and layouts."""
+    """Return the workloads of other types and layouts, of the same number of values."""
     return [
         _kind(pool, name, rows, dimension, threads) for name in KINDS if name != BRAIN or installed("torch")
     ]
@@ -168,4 +168,4 @@ KINDS: dict[str, Callable[[Pool, int, int], tuple[Any, Array]]] = {
     "Fortran order": _fortran,
     "list of layers": _layers,
 }
-"""Makes rows in each form: as they are given to us, and as an array of the same values."""
+"""Makers of rows in each form: as passed to us, and as an array of the same values."""

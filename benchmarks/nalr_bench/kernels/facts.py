@@ -1,4 +1,4 @@
-"""Single numbers: memory beyond the input, start of a process, whether the cost a value is flat over D."""
+"""Memory beyond the input, start of a process, and how flat the cost per value is over D."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from nalr_bench.workload import OURS, Fact, Result
 
 FLAT_FROM = 10**5
-"""Parameters from which the cost of each is to be the same; below, the call itself tells."""
+"""Parameters from which the cost of each should be constant; calls dominate below."""
 
 MEMORY = """
 import json, tracemalloc
@@ -23,7 +23,7 @@ from nalr import Moments, NoiseAdaptiveLR
 dimension = 10**6
 gradients = np.random.default_rng(0).standard_normal((32, dimension), dtype=np.float32)
 few = gradients[:, :64].copy()
-for dtype in ("float64", "float32"):  # what is loaded or compiled once is not what a step takes
+for dtype in ("float64", "float32"):  # excludes what is allocated once
     warm = NoiseAdaptiveLR(0.1, path_dtype=dtype)
     [warm.get_adapted_lr(few, 1e9) for _ in range(3)]
 found = {}
@@ -43,7 +43,7 @@ for dtype in ("float64", "float32"):
     del controller
 print(json.dumps(found))
 """
-"""In a process of its own, whose scratch arrays are not there yet. NumPy reports to tracemalloc."""
+"""Run in a fresh process, without scratch arrays. NumPy reports to tracemalloc."""
 
 IMPORT = """
 import time
@@ -64,7 +64,7 @@ NoiseAdaptiveLR(0.01).get_adapted_lr(rows, 1e9)
 
 
 def flatness(results: Sequence[Result]) -> list[Fact]:
-    """Return by how much the time a value differs over D, each at the smallest B: the one with every D."""
+    """Return the spread over D of the time per value, at the smallest B."""
     batches = [r.workload for r in results if r.workload.work == "moments"]
     most = max((work.threads for work in batches), default=0)
     chosen: dict[int, Result] = {}
@@ -82,7 +82,7 @@ def flatness(results: Sequence[Result]) -> list[Fact]:
 
 
 def memory() -> list[Fact]:
-    """Return what is allocated beyond the input, 32 rows of 10⁶ float32 values."""
+    """Return the memory beyond the input, 32 rows of 10⁶ float32 values."""
     found = json.loads(_python(MEMORY))
     facts = [Fact("memory", "from_rows: peak ÷ input", 100.0 * found["from_rows"], "%", 1.0)]
     for dtype, num_bytes in (("float64", 8), ("float32", 4)):
@@ -96,7 +96,7 @@ def memory() -> list[Fact]:
 
 
 def start(quick: bool) -> list[Fact]:
-    """Return how long a process takes to import us, and to its first answer with and without a cache."""
+    """Return the times of imports, and of a first step with and without a cache."""
     repeats = 3 if quick else 7
     imports = [[1e3 * float(part) for part in _python(IMPORT).split()] for _ in range(repeats)]
     alone, classes = (statistics.median(times) for times in zip(*imports, strict=True))
@@ -118,7 +118,7 @@ def _seconds(script: str, cache: str) -> float:
 
 
 def _python(script: str, **environment: str) -> str:
-    """Return what a script prints in a process of its own."""
+    """Return the output of a script in a fresh process."""
     return subprocess.run(
         [sys.executable, "-c", script],
         env={**os.environ, **environment},

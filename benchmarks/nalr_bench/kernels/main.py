@@ -1,45 +1,42 @@
-"""``nalr bench`` from its options to the exit status."""
+"""``nalr bench``: measure the kernels and report."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from nalr.arrays import threads
-from nalr_bench import machine
+from nalr_bench import console, machine
 from nalr_bench.kernels import facts
 from nalr_bench.kernels.options import GROUPS
 from nalr_bench.kernels.plan import plan
-from nalr_bench.kernels.report import Report, render
+from nalr_bench.kernels.report import render
 from nalr_bench.measure import QUICK, Effort, measure
+from nalr_bench.report import Report
 from nalr_bench.workload import Fact, Result, WrongAnswer
 
 FAILED, REFUSED = 1, 2
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure as the options say and print it; return 0 if all answers agree, else 1.
+    """Measure and print the report; return 0 if all answers agree, else 1.
 
-    A figure that is missed is marked in the table and is no error.
+    A missed figure is marked in the table and is no error.
     """
     if options.plot is not None and options.only and "batch" not in options.only:
         print("nalr bench: --plot draws the group batch, which --only leaves out.", file=sys.stderr)
         return REFUSED
     report = bench(options)
-    print(json.dumps(report.to_dict(), indent=2) if options.json else render(report), flush=True)
-    for line in report.wrong if options.json else ():
-        print(f"WRONG ANSWER: {line}", file=sys.stderr)
+    report.show(render(report), as_json=options.json)
     drawn = options.plot is None or _draw(report, options.plot)
     return FAILED if report.wrong or not drawn else 0
 
 
-def bench(options: argparse.Namespace) -> Report:
-    """Return what was measured."""
+def bench(options: argparse.Namespace) -> Report[Result]:
+    """Return the measurements."""
     num_threads = options.threads or threads.get_num_threads()
     effort = QUICK if options.quick else Effort()
     if options.rounds is not None:
@@ -50,13 +47,15 @@ def bench(options: argparse.Namespace) -> Report:
     try:
         described = machine.describe(num_threads)
         results: list[Result] = []
-        for workload in _progress(chosen.workloads):
-            try:
-                results.append(measure(workload, effort))
-            except WrongAnswer as error:
-                wrong.append(str(error))
-            except MemoryError:
-                left_out.append(f"{workload.title}: out of memory")
+        with console.bar(len(chosen.workloads)) as progress:
+            for workload in chosen.workloads:
+                try:
+                    results.append(measure(workload, effort))
+                except WrongAnswer as error:
+                    wrong.append(str(error))
+                except MemoryError:
+                    left_out.append(f"{workload.title}: out of memory")
+                progress(1)
     finally:
         threads.set_num_threads(None)
     found = facts.flatness(results) + _facts(options.only or GROUPS, options.quick)
@@ -72,22 +71,12 @@ def _facts(groups: Iterable[str], quick: bool) -> list[Fact]:
     return found
 
 
-def _progress(workloads: Sequence[Any]) -> Iterable[Any]:
-    """Return the workloads behind a bar: on stderr, only if that is a terminal, and if tqdm is there."""
-    tqdm = machine.installed("tqdm")
-    if tqdm is None:
-        return workloads
-    return tqdm.tqdm(workloads, unit="work", disable=None, leave=False)  # type: ignore[no-any-return]
+def _draw(report: Report[Result], path: Path) -> bool:
+    """Save the picture; return whether that succeeded."""
 
-
-def _draw(report: Report, path: Path) -> bool:
-    """Save the picture; return whether that went well."""
-    try:
+    def save(where: Path) -> None:
         from nalr_bench.kernels.roofline import plot_roofline
 
-        plot_roofline(report.to_dict()).savefig(path, dpi=150)
-    except (ImportError, OSError, ValueError) as error:
-        print(f"The picture could not be drawn: {error}", file=sys.stderr)
-        return False
-    print(path, file=sys.stderr)
-    return True
+        plot_roofline(report.to_dict()).savefig(where, dpi=150)
+
+    return console.written(path, save)

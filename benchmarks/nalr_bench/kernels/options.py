@@ -1,4 +1,4 @@
-"""The options of ``nalr bench``; light to import, since the command line does so at every start."""
+"""The options of ``nalr bench``; light to import, as at every start of the command line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GROUPS = {
     "memory": "memory beyond the input",
     "start": "start of a process",
 }
-"""What `--only` can name, in the order in which it is run."""
+"""Names for `--only`, in the order of execution."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

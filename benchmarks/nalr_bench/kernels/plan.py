@@ -16,18 +16,18 @@ LARGEST, LARGEST_QUICK = 4 * 10**8, 3 * 10**7
 """Most values of a batch."""
 
 BATCH_SHARE = 8
-"""Bytes a value that a batch needs: its own, and NumPy's copy of the deviations."""
+"""Bytes per value of a batch: its own, and NumPy's copy of the deviations."""
 
 KIND_SHARE = 40
-"""Bytes a value for the other types: float32, twice as wide for windows, and two copies in float64."""
+"""Bytes per value of other types: float32, twice as wide for windows, and two copies in float64."""
 
 ROW_SHARE = 4 * 8 + 3 * (4 + 8) + 16
-"""Bytes a parameter row by row: two means and Σ(g − ḡ)², the check's rows twice, NumPy's two temporaries."""
+"""Bytes per parameter of single rows: two means and Σ(g − ḡ)², the check's rows twice, two temporaries."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Workloads in the order in which they are run, and what was left out, with the reason."""
+    """Workloads in order, and what was left out, with the reason."""
 
     workloads: list[Workload]
     left_out: list[str]
@@ -40,20 +40,9 @@ def plan(
     sizes: Sequence[int] | None = None,
     only: Sequence[str] | None = None,
 ) -> Plan:
-    """Return what is to be run.
+    """Return the workloads of the groups `only`, which use at most half of `memory` bytes.
 
-    Parameters
-    ----------
-    memory : int
-        Bytes that are available; half of them are used at most.
-    num_threads : int
-        Threads of the kernels; batches run on one as well.
-    quick : bool
-        Whether to leave out what takes long.
-    sizes : sequence of int, optional
-        D of the groups `batch` and `rows`.
-    only : sequence of str, optional
-        Names of groups.
+    `sizes` are D of the groups `batch` and `rows`. Batches also run on one thread.
     """
     chosen = set(only or GROUPS)
     pool = Pool()
@@ -92,7 +81,7 @@ def _powers(first: int, last: int) -> list[int]:
 
 
 def _shapes(sizes: Sequence[int], quick: bool, room: int) -> tuple[list[tuple[int, int]], list[str]]:
-    """Return the (B, D) that are measured, and a line for each that is not."""
+    """Return the (B, D) to measure, and a line for each that is left out."""
     largest = LARGEST_QUICK if quick else LARGEST
     shapes, left_out = [], []
     for rows in ROWS:
@@ -109,7 +98,7 @@ def _shapes(sizes: Sequence[int], quick: bool, room: int) -> tuple[list[tuple[in
 
 
 def _batches(pool: Pool, shapes: Sequence[tuple[int, int]], num_threads: int) -> list[Workload]:
-    """Return the work on batches with all threads, against everybody, and with one, against the bandwidth."""
+    """Return batches on all threads, against all rivals, and on one, against the bandwidth."""
     found = [
         batches.batch(pool, rows, size, count, rivals=count == num_threads)
         for count in sorted({1, num_threads}, reverse=True)

@@ -1,4 +1,4 @@
-"""How near to the speed of memory the kernels run, over the number of parameters."""
+"""A plot of the kernels' throughput over the number of parameters, against the memory bandwidth."""
 
 from __future__ import annotations
 
@@ -18,21 +18,20 @@ RIVALS: dict[str, dict[str, Any]] = {
 
 
 def plot_roofline(results: Mapping[str, Any], ax: Axes | None = None) -> Figure:
-    """Draw GB/s over D for rows (B, D) to their sums, and the rate at which the machine reads memory.
+    """Draw GB/s over D for rows (B, D) to their sums, and the memory bandwidth.
 
     Parameters
     ----------
     results : mapping
-        What ``nalr bench --json`` prints. Of ``results`` those of group "batch" are drawn; ``machine`` gives
-        the line of the memory.
+        The output of ``nalr bench --json``, of which the group "batch" is drawn.
     ax : matplotlib Axes, optional
-        Where to draw; by default in a new figure that pyplot does not know of.
+        Where to draw; by default in a new figure, unknown to pyplot.
 
     Returns
     -------
     matplotlib Figure
-        A line for each B on all threads; NumPy and torch at the middle B. Above the
-        line of the memory, rows are still in the caches. Both axes are logarithmic.
+        A line for each B on all threads; NumPy and torch at the middle B. Above the line of the memory,
+        rows fit in the caches.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a training loop calls once a step, what it calls at its end, and random signs."""
+"""Calls of a training loop, smoothing of whole arrays, and random signs."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from nalr_bench.workload import OURS, Against, Job, Runnable, Workload, WrongAns
 ROWS, DIMENSION = 16, 1000
 
 LOSS = 1e9
-"""Far above what a step promises, so that no step is shortened."""
+"""So large that no step is shortened."""
 
 SETTLED = 300
-"""Steps before the clock starts: the first ones compile, and decide differently."""
+"""Steps before timing: the first ones compile, and take other branches."""
 
 LOSSES, LOOP = 5000, 512
-"""Losses past which the smoother's gains no longer change; losses that are timed together."""
+"""Losses after which the smoother's gains are constant; losses timed together."""
 
 CUTOFF, ORDER = 0.05, 4
 
 
 def whole_step(pool: Pool, dtype: str, threads: int) -> Workload:
-    """Return the work of `get_adapted_lr`, against NumPy's variance alone."""
+    """Return the workload of `get_adapted_lr`, against NumPy's variance alone."""
 
     def prepare() -> Job:
         rows = pool.rows(ROWS, DIMENSION).astype(dtype)
@@ -55,7 +55,7 @@ def whole_step(pool: Pool, dtype: str, threads: int) -> Workload:
 
 
 def updates(threads: int) -> Workload:
-    """Return the work of `LossSmoother.update`, against the average that people write by hand."""
+    """Return the workload of `LossSmoother.update`, against a hand-written average."""
 
     def prepare() -> Job:
         ours, plain = LossSmoother(alpha=0.9), PlainAverage(0.9)
@@ -78,7 +78,7 @@ def updates(threads: int) -> Workload:
 
 
 def average(count: int, threads: int) -> Workload:
-    """Return the work of an exponential average of an array, against pandas."""
+    """Return the workload of an exponential average of an array, against pandas."""
 
     def prepare() -> Job:
         losses = _losses(count)
@@ -94,7 +94,7 @@ def average(count: int, threads: int) -> Workload:
 
 
 def low_pass(count: int, threads: int) -> Workload:
-    """Return the work of the low-pass over an array, against scipy with the same sections."""
+    """Return the workload of the low-pass over an array, against SciPy with the same sections."""
 
     def prepare() -> Job:
         losses = _losses(count)
@@ -113,10 +113,7 @@ def low_pass(count: int, threads: int) -> Workload:
 
 
 def signs(count: int, threads: int, reuse: bool) -> Workload:
-    """Return the work of drawing random signs, each library in the type that it gives.
-
-    With `reuse` ours go to one array again and again, as a loop over probes does it; NumPy and torch cannot.
-    """
+    """Return the workload of random signs; with `reuse` ours are written to one array."""
 
     def prepare() -> Job:
         random = np.random.default_rng(0)

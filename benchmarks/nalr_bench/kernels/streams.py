@@ -1,4 +1,4 @@
-"""Rows one by one: their squared norm, and the running mean and variance of each coordinate."""
+"""Single rows: squared norm, and the running mean and variance of each coordinate."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ ROWS = 3
 """Rows that the check folds in."""
 
 STATE = 4 * 8
-"""Bytes a parameter of mean and Σ(g − ḡ)², read and written."""
+"""Bytes per parameter of mean and Σ(g − ḡ)², read and written."""
 
 
 def trace(pool: Pool, dimension: int, threads: int) -> Workload:
-    """Return the work on sums only: what a row adds to tr Σ."""
+    """Return the workload of |g|² of a row."""
 
     def prepare() -> Job:
         row = pool.values(dimension)
@@ -41,7 +41,7 @@ def trace(pool: Pool, dimension: int, threads: int) -> Workload:
 
 
 def running(pool: Pool, dimension: int, threads: int) -> Workload:
-    """Return the work of Welford's update, in place."""
+    """Return the workload of Welford's update, in place."""
 
     def prepare() -> Job:
         rows = pool.rows(ROWS, dimension)
@@ -74,5 +74,5 @@ def running(pool: Pool, dimension: int, threads: int) -> Workload:
 
 def _close(what: str, got: Array, expected: Array) -> None:
     error = float(np.abs(got - expected).max())
-    if not error <= 1e-5:  # NumPy takes row − row in float32 on the way
+    if not error <= 1e-5:  # NumPy computes in float32
         raise WrongAnswer(f"{what} is off by {error:g}")

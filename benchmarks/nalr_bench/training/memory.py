@@ -1,4 +1,4 @@
-"""What is held from one step to the next beside parameters, gradients and the optimizer's state."""
+"""Memory held between steps beside parameters, gradients and the optimizer's state."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from nalr_bench.workload import Fact
 
 STEPS = 3
 LIMIT, NOTHING = 2.0, 0.001
-"""Copies of the parameters: for a controller's start and mean; and what is as good as none."""
+"""Limits in copies of the parameters: a controller's start and mean, and practically none."""
 
 
 def memory(setup: Setup) -> list[Fact]:
-    """Return how many copies of the parameters the controller holds, and how many measuring alone does."""
+    """Return how many copies of the parameters the controller and `SampleNorms` hold."""
     return [
         Fact("memory", "held by the controller", _copies(setup, _controller), "copies", LIMIT),
         Fact("memory", "held by norms of samples", _copies(setup, _measuring), "copies", NOTHING),
@@ -58,7 +58,7 @@ def _copies(setup: Setup, attach: Callable[[Run], Any]) -> float:
 
 
 def _bytes_of_tensors() -> int:
-    """Return the bytes behind all tensors that are alive, each memory counted once."""
+    """Return the bytes of all live tensors, each storage counted once."""
     from torch import Tensor
 
     gc.collect()

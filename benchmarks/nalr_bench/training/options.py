@@ -1,4 +1,4 @@
-"""The options of ``nalr bench training``; light to import, since the command line does so at every start."""
+"""The options of ``nalr bench training``; light to import, as at every start of the command line."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ STUDIES = {
     "mlp": "a step of an MLP, with nalr and with its peers",
     "accumulation": "the same in two backwards a step",
     "transformer": "a step of a transformer",
-    "samples": "tr Σ of the samples beside a backward",
+    "samples": "tr Σ of the samples after a backward",
     "memory": "memory beside the parameters",
     "sampling": "noise of the signal from a sample of the coordinates",
 }
-"""What `--only` can name, in the order in which it is run."""
+"""Names for `--only`, in the order of execution."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options to `parser`, without defaults: those of ``nalr bench`` before it stand."""
+    """Add the options to `parser`, without defaults: options of ``nalr bench`` keep their values."""
     parser.argument_default = argparse.SUPPRESS
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="few rounds, without what takes seconds a step: a minute",
+        help="few rounds, without steps that take seconds: a minute",
     )
     parser.add_argument(
         "--only",

@@ -1,4 +1,4 @@
-"""Slow and obviously right: the noise of a batch from the gradient of every sample, one after the other."""
+"""Reference values: the noise of a batch from the gradient of each sample in turn."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def gradient(run: Run, batch: Batch) -> Tensor:
-    """Return the gradient of a batch's mean loss, flat, (D,), in float64; nothing is left in `.grad`."""
+    """Return the gradient of a batch's mean loss, flat, (D,), in float64; `.grad` is unchanged."""
     import torch
 
     inputs, targets = batch
@@ -21,7 +21,7 @@ def gradient(run: Run, batch: Batch) -> Tensor:
 
 
 def total_variance(run: Run, batch: Batch) -> float:
-    """Return tr Σ of the samples' gradients, the unbiased estimate, by two passes over them."""
+    """Return tr Σ of the samples' gradients, the unbiased estimate, by two passes."""
     inputs, targets = batch
     samples = [(inputs[i : i + 1], targets[i : i + 1]) for i in range(len(inputs))]
     mean = gradient(run, batch)
@@ -29,5 +29,5 @@ def total_variance(run: Run, batch: Batch) -> float:
 
 
 def pair_variance(first: Tensor, second: Tensor) -> float:
-    """Return tr Σ of the rows that two gradients are."""
+    """Return tr Σ of two gradients as rows."""
     return float((first - second).square().sum()) / 2.0

@@ -1,6 +1,6 @@
-"""Other packages that measure noise while training, as their own manuals use them; each proves its answer.
+"""Other packages that measure noise while training, used as documented and with checked answers.
 
-To have them beside a torch that is to stay as it is: ``pip install --no-deps`` of backpack-for-pytorch,
+To keep the installed torch: ``pip install --no-deps`` of backpack-for-pytorch,
 einops and unfoldNd; of cockpit-for-pytorch, json-tricks and seaborn; of adaptdl, autograd, portpicker, redis,
 requests and semver. Cockpit and AdaptDL need pkg_resources, which setuptools has before version 82.
 """
@@ -21,11 +21,11 @@ from nalr_bench.training.study import Step
 from nalr_bench.workload import WrongAnswer, agree
 
 ROUNDING = 1e-3
-"""Relative error of sums of float32 squares less their mean's."""
+"""Relative error of float32 variances."""
 
 
 def attempt(name: str, make: Callable[[Setup], Step], setup: Setup) -> Step | str:
-    """Return the peer's step, or one line that says why it cannot run here.
+    """Return the peer's step, or a line that says why it cannot run.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def backpack_variance(setup: Setup) -> Step:
     rows = len(setup.batches[0][0])
     parameters: list[Any] = run.parameters()
     found = sum(float(p.variance.double().sum()) for p in parameters)
-    found *= rows**3 / (rows - 1)  # its own is that of gᵢ/B, and divides by B
+    found *= rows**3 / (rows - 1)  # BackPACK has that of gᵢ/B, divided by B
     agree("tr Σ", found, total_variance(setup.fresh(), setup.batches[0]), ROUNDING)
     same_way(setup, run, 1)
     return step
@@ -105,10 +105,10 @@ def cockpit(setup: Setup, interval: int) -> Step:
 
 
 def adaptdl(setup: Setup) -> Step:
-    """AdaptDL's estimator of one replica and one backward: by the difference from the gradient before."""
+    """AdaptDL's estimator of one replica and one backward: by the difference from the previous gradient."""
     module = _load("adaptdl.torch.gradient_noise_scale")
     run, other = setup.fresh(), setup.fresh()
-    replica = SimpleNamespace(require_backward_grad_sync=True)  # what it asks of its parallel model
+    replica = SimpleNamespace(require_backward_grad_sync=True)  # what it needs of a parallel model
     estimator = module.AdamGradientNoiseScale(replica, run.optimizer, num_replicas=1)
 
     def step() -> None:
@@ -147,7 +147,7 @@ def adascale(setup: Setup) -> Step:
 
 
 def _load(name: str) -> Any:
-    """Return a module by its name: the package itself never depends on these. Logging stays as it was."""
+    """Import an optional module by name; restore the logging that some of them change."""
     root = logging.getLogger()
     level, handlers = root.level, list(root.handlers)
     try:

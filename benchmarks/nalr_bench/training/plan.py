@@ -15,17 +15,17 @@ from nalr_bench.training.study import PLAIN, Beats, Job, Step, Study, Variant
 
 MLP_MOST, TRANSFORMER_MOST = 1.03, 1.02
 AGAIN = "without, again"
-"""A second run of the plain step: how far from 1 its ratio is, is what this machine resolves."""
+"""A second run of the plain step: its deviation from 1 is the resolution of the machine."""
 
 SLOW = 64
-"""Steps between two of Cockpit's, where not every step is looked at."""
+"""Steps between two of Cockpit's measurements."""
 
 CLASSES = 10
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of the models and their batches."""
+    """Sizes of the models and their batches."""
 
     widths: tuple[int, ...] = (784, 1024, 1024, CLASSES)
     batch: int = 128
@@ -38,7 +38,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Plan:
-    """Studies in the order in which they are run, the setup for memory, and what was left out."""
+    """Studies in order, the setup for memory, and what was left out."""
 
     studies: list[Study]
     memory: Setup | None
@@ -47,17 +47,7 @@ class Plan:
 
 
 def plan(quick: bool = False, only: Sequence[str] | None = None, sizes: Sizes | None = None) -> Plan:
-    """Return what is to be run.
-
-    Parameters
-    ----------
-    quick : bool
-        Whether to leave out what takes seconds a step.
-    only : sequence of str, optional
-        Names of studies.
-    sizes : Sizes, optional
-        Other ones than those that the figures are for.
-    """
+    """Return the studies `only`, or all; with `quick` without peers that take seconds per step."""
     sizes = sizes or Sizes()
     layers, batch = "-".join(map(str, sizes.widths)), f"batch {sizes.batch}, AdamW"
     texts = f"width {sizes.width}, context {sizes.context}, batch {sizes.texts}, AdamW"
@@ -69,9 +59,7 @@ def plan(quick: bool = False, only: Sequence[str] | None = None, sizes: Sizes | 
         Study("samples", f"tr Σ beside forward and backward, MLP {layers}", partial(samples, setup)),
     ]
     chosen = only or list(STUDIES)
-    left_out = (
-        ["Cockpit: takes seconds a step, which --quick leaves out"] if quick and "mlp" in chosen else []
-    )
+    left_out = ["Cockpit: takes seconds per step, left out by --quick"] if quick and "mlp" in chosen else []
     return Plan(
         [s for s in studies if s.name in chosen],
         setup if "memory" in chosen else None,
@@ -88,7 +76,7 @@ def _mlp(sizes: Sizes) -> Setup:
 
 
 def _step(setup: Setup, quick: bool) -> Job:
-    """Return one backward a step: ours by every source, and the peers."""
+    """Return variants with one backward per step: ours by every source, and the peers."""
     most = MLP_MOST
     variants = [
         Variant(PLAIN, plain(setup.fresh())),
@@ -112,7 +100,7 @@ def _step(setup: Setup, quick: bool) -> Job:
 
 
 def _accumulation(setup: Setup) -> Job:
-    """Return two backwards a step, which fairscale's AdaScale needs."""
+    """Return variants with two backwards per step, as fairscale's AdaScale needs."""
     name = "noise='auto'"
     variants = [
         Variant(PLAIN, plain(setup.fresh(), twice)),
@@ -145,7 +133,7 @@ def _texts(sizes: Sizes) -> Job:
 def _with_peers(
     setup: Setup, variants: list[Variant], others: list[tuple[str, Callable[[Setup], Step], Beats, int]]
 ) -> Job:
-    """Return the variants and those peers that run."""
+    """Return the variants and the peers that run."""
     variants, left_out = list(variants), []
     for name, make, beaten, period in others:
         step = peers.attempt(name, make, setup)

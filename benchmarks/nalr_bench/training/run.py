@@ -1,4 +1,4 @@
-"""A model, its optimizer and its data: what a training step is made of."""
+"""The model, optimizer and data of a training step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
 RATE = 1e-3
-"""The learning rate of AdamW, its default."""
+"""AdamW's default learning rate."""
 
 Batch = tuple["Tensor", "Tensor"]
 Criterion = Callable[["Tensor", "Tensor"], "Tensor"]
@@ -21,7 +21,7 @@ Criterion = Callable[["Tensor", "Tensor"], "Tensor"]
 
 @dataclass
 class Run:
-    """One training run: batches come again and again."""
+    """One training run; its batches repeat."""
 
     model: Module
     optimizer: Optimizer
@@ -35,24 +35,14 @@ class Run:
 
 @dataclass(frozen=True)
 class Setup:
-    """How to make a run: each has a model of its own, and all are equal.
-
-    Attributes
-    ----------
-    model : callable
-        Makes a model; its random numbers are the same each time.
-    criterion : callable
-        Makes the mean loss of a batch: an own one each time, for those who extend it.
-    batches : list
-        Inputs and targets.
-    """
+    """Makers of the model and criterion of a run, and its batches; all runs are equal."""
 
     model: Callable[[], Module]
     criterion: Callable[[], Criterion]
     batches: list[Batch]
 
     def fresh(self) -> Run:
-        """Return a run at its start."""
+        """Return a new run."""
         import torch
 
         with torch.random.fork_rng():
@@ -63,7 +53,7 @@ class Setup:
 
 
 def random_batches(shape: tuple[int, ...], classes: int, count: int = 4) -> list[Batch]:
-    """Return `count` batches of normal inputs of a shape, and a class for each sample."""
+    """Return `count` batches of normal inputs of a shape and random classes."""
     import torch
 
     random = torch.Generator().manual_seed(1)
@@ -74,7 +64,7 @@ def random_batches(shape: tuple[int, ...], classes: int, count: int = 4) -> list
 
 
 def random_texts(shape: tuple[int, int], letters: int, count: int = 4) -> list[Batch]:
-    """Return `count` batches of random texts, and the letter after each of theirs."""
+    """Return `count` batches of random texts and their next letters."""
     import torch
 
     random = torch.Generator().manual_seed(1)
@@ -84,7 +74,7 @@ def random_texts(shape: tuple[int, int], letters: int, count: int = 4) -> list[B
 
 
 def mlp(widths: tuple[int, ...]) -> Module:
-    """Return linear layers of these widths, with ReLU between them."""
+    """Return linear layers of these widths with ReLU between them."""
     from torch import nn
 
     layers: list[Module] = []

@@ -1,4 +1,4 @@
-"""tr Σ of the samples: by the norms that one backward gives, and by every sample's gradient."""
+"""tr Σ of the samples, by norms from one backward and by gradients of every sample."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ ROUNDING = 1e-4
 """Relative error of sums of float32 squares."""
 
 COPIES = 3
-"""Of every sample's gradient, that vmap and the sums over it need at once."""
+"""Copies of all samples' gradients that vmap and the sums need."""
 
 
 def samples(setup: Setup) -> Job:
-    """Return forward and backward alone, with tr Σ by `SampleNorms`, and with tr Σ by `torch.func`."""
+    """Return a backward alone, with tr Σ by `SampleNorms`, and with tr Σ by `torch.func`."""
     run, ghost = setup.fresh(), by_norms(setup.fresh())
     expected = total_variance(setup.fresh(), setup.batches[0])
     agree("tr Σ by norms of samples", ghost(), expected, ROUNDING)
@@ -45,7 +45,7 @@ def samples(setup: Setup) -> Job:
 
 
 def by_norms(run: Run) -> Callable[[], float]:
-    """Return a function that runs a backward and returns tr Σ of its samples."""
+    """Return a function that does a backward and returns tr Σ of its samples."""
     import torch
 
     from nalr.torch.ghost import SampleNorms
@@ -67,7 +67,7 @@ def by_norms(run: Run) -> Callable[[], float]:
 
 
 def by_vmap(run: Run) -> Callable[[], float]:
-    """Return a function that makes every sample's gradient and returns their tr Σ."""
+    """Return a function that returns tr Σ from every sample's gradient."""
     from torch import func
 
     named = {name: parameter.detach() for name, parameter in run.model.named_parameters()}

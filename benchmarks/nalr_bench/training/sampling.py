@@ -1,4 +1,4 @@
-"""What the displacement signal loses where it is measured on a sample of the coordinates."""
+"""Noise of the displacement signal measured on a sample of the coordinates."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from nalr_bench.workload import Fact
 
 STEPS = 300
-"""Steps of training, of which the last two thirds are judged."""
+"""Steps of training; the last two thirds count."""
 RATE = 1e-3
 FORGETTING = 0.01
 SHARES = (4, 16, 64)
@@ -19,9 +19,8 @@ SHARES = (4, 16, 64)
 def sampling(steps: int = STEPS, shares: Sequence[int] = SHARES) -> list[Fact]:
     """Return how much noisier h is with each share of the coordinates, on the transformer of the race.
 
-    The signal is the same in the mean, since the sample is spread over all tensors; so the ratio of the
-    standard deviations of its change from step to step is what the signal-to-noise ratio falls by.
-    Independent coordinates would make it the root of the share.
+    The mean is the same, since the sample is spread over all tensors; so the ratio of the standard
+    deviations of its changes is the loss of signal-to-noise ratio: √share for independent coordinates.
     """
     import torch
     from torch.nn.functional import cross_entropy
@@ -59,5 +58,5 @@ def sampling(steps: int = STEPS, shares: Sequence[int] = SHARES) -> list[Fact]:
 
 
 def _noise(signal: Sequence[float]) -> float:
-    """Return the standard deviation of a signal about its own course."""
+    """Return the standard deviation of a signal about its trend."""
     return float(np.std(np.diff(signal[len(signal) // 3 :])) / math.sqrt(2.0))

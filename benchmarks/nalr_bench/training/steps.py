@@ -1,4 +1,4 @@
-"""Training steps without us and with us, and the assertion that the steps are the same."""
+"""Training steps without and with nalr, and the check that they are the same."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Gradients = Callable[[Run], "Tensor"]
-"""Makes the gradients of a batch, and returns its loss."""
+"""Computes the gradients of a batch and returns its loss."""
 
 HELD: dict[str, Any] = {"min_lr": RATE, "max_lr": RATE}
-"""Settings that hold our factor at one: the steps are then the plain ones."""
+"""Settings that hold our factor at 1, so that steps equal the plain ones."""
 
 CHECKED = 3
-"""Steps that are compared: past the first two, which are decided otherwise."""
+"""Steps to compare: more than the first two, which take other branches."""
 
 TOLERANCE = 1e-3
-"""Of the way made, for gradients that differ in rounding: AdamW divides each by its own size."""
+"""Relative to the distance travelled; AdamW amplifies rounding of small gradients."""
 
 
 def once(run: Run) -> Tensor:
-    """Make one backward."""
+    """Do one backward."""
     inputs, targets = next(run.batches)
     loss = run.criterion(run.model(inputs), targets)
     loss.backward()  # type: ignore[no-untyped-call]
@@ -35,7 +35,7 @@ def once(run: Run) -> Tensor:
 
 
 def twice(run: Run) -> Tensor:
-    """Make a backward for each half of a batch, as those do whose memory holds no whole one."""
+    """Do a backward for each half of a batch."""
     inputs, targets = next(run.batches)
     losses = []
     for half, wanted in zip(inputs.chunk(2), targets.chunk(2), strict=True):
@@ -46,7 +46,7 @@ def twice(run: Run) -> Tensor:
 
 
 def plain(run: Run, gradients: Gradients = once) -> Step:
-    """Return the step without us."""
+    """Return the step without nalr."""
 
     def step() -> None:
         run.optimizer.zero_grad()
@@ -57,7 +57,7 @@ def plain(run: Run, gradients: Gradients = once) -> Step:
 
 
 def scheduled(run: Run, gradients: Gradients = once, source: str = "steps", **settings: Any) -> Step:
-    """Return the step with our scheduler; raise `WrongAnswer` once its noise does not come from `source`."""
+    """Return the step with our scheduler; raise `WrongAnswer` unless its noise comes from `source`."""
     from nalr.torch import NoiseAdaptiveLR
 
     scheduler = NoiseAdaptiveLR(run.optimizer, **settings)
@@ -76,7 +76,7 @@ def scheduled(run: Run, gradients: Gradients = once, source: str = "steps", **se
 
 
 def wrapped(run: Run, **settings: Any) -> Step:
-    """Return the step with our optimizer around the run's."""
+    """Return the step with our optimizer wrapped around the run's."""
     from nalr.torch import NoiseAdaptiveOptimizer
 
     optimizer = NoiseAdaptiveOptimizer(run.optimizer, **settings)
@@ -92,9 +92,9 @@ def wrapped(run: Run, **settings: Any) -> Step:
 
 
 def ours(setup: Setup, make: Callable[..., Step], by_sample: bool = False, **settings: Any) -> Step:
-    """Return our step, having asserted that with its factor held at one the parameters are the plain ones.
+    """Return our step, after a check that with a factor of 1 the parameters equal the plain ones.
 
-    With `by_sample` it is given the model, whose layers tell the norms of the samples.
+    With `by_sample` it gets the model, for norms of samples.
     """
     held, run = setup.fresh(), setup.fresh()
     make(held, **settings, **({"model": held.model} if by_sample else {}), **HELD)
@@ -103,17 +103,17 @@ def ours(setup: Setup, make: Callable[..., Step], by_sample: bool = False, **set
 
 
 def same_way(setup: Setup, run: Run, num_steps: int, gradients: Gradients = once) -> None:
-    """Raise `WrongAnswer` unless `run` is where so many plain steps lead."""
+    """Raise `WrongAnswer` unless `run` is where `num_steps` plain steps lead."""
     start, expected = setup.fresh(), setup.fresh()
     step = plain(expected, gradients)
     for _ in range(num_steps):
         step()
     way, error = distance(start, expected), distance(expected, run)
     if not error <= TOLERANCE * way:
-        raise WrongAnswer(f"parameters are off by {error:g} after a way of {way:g}")
+        raise WrongAnswer(f"parameters are off by {error:g} after a distance of {way:g}")
 
 
 def distance(first: Run, second: Run) -> float:
-    """Return how far the parameters of two runs are from each other."""
+    """Return the distance between the parameters of two runs."""
     pairs = zip(first.parameters(), second.parameters(), strict=True)
     return math.sqrt(sum(float((a.detach() - b.detach()).square().sum()) for a, b in pairs))

@@ -1,4 +1,4 @@
-"""A step of training in several variants, what each may cost, and what was measured."""
+"""Variants of a training step, their figures, and their results."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 PLAIN = "without"
-"""The variant that all others are divided by."""
+"""The variant to which others are compared."""
 
 Step = Callable[[], Any]
 
 
 class Quartiles(NamedTuple):
-    """Of a ratio over the rounds: what disturbs a round disturbs both of its sides."""
+    """Quartiles of a ratio over the rounds."""
 
     low: float
     median: float
@@ -24,7 +24,7 @@ class Quartiles(NamedTuple):
 
 @dataclass(frozen=True)
 class Beats:
-    """Which of our variants is to be cheaper, and how many times: of the whole time, not of what is added."""
+    """Which of our variants should be cheaper, and by what factor of the whole time."""
 
     ours: str
     times: float = 1.0
@@ -32,20 +32,16 @@ class Beats:
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to make the step.
+    """One form of the step.
 
     Attributes
     ----------
-    name : str
-        What is printed.
-    step : callable
-        Makes one whole step.
     most : float or None
-        What the ratio to `PLAIN` may be; None for rivals and for what is only shown.
+        Limit of the ratio to `PLAIN`; None for rivals and for what is only shown.
     beaten : Beats or None
         For a rival, by which of ours.
     period : int
-        Steps that are timed together at least: those in which a rival does its work once.
+        Steps in which a rival does its work once; they are timed together.
     """
 
     name: str
@@ -57,7 +53,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Job:
-    """Variants whose answers were asserted, `PLAIN` among them, and a line for each that cannot run."""
+    """Variants with checked answers, including `PLAIN`, and a line for each that cannot run."""
 
     variants: list[Variant]
     left_out: list[str] = field(default_factory=list)
@@ -65,14 +61,9 @@ class Job:
 
 @dataclass(frozen=True)
 class Study:
-    """What is to be timed; `prepare` makes models and data, so that only one study's lie in memory.
+    """Something to measure; `prepare` makes the job, or raises `WrongAnswer` if variants disagree.
 
-    Attributes
-    ----------
-    name, title : str
-        Of `options.STUDIES`, and one line.
-    prepare : callable
-        Makes the job, and raises `WrongAnswer` if variants do not agree.
+    Models and data are made there, so that only one study's are in memory.
     """
 
     name: str
@@ -82,7 +73,7 @@ class Study:
 
 @dataclass(frozen=True)
 class Result:
-    """Seconds a step of each variant in each round; nan in rounds that it sat out."""
+    """Seconds per step of each variant in each round; nan in rounds that it sat out."""
 
     study: Study
     variants: list[Variant]
@@ -93,7 +84,7 @@ class Result:
         return statistics.median(x for x in self.rounds[name] if not math.isnan(x))
 
     def ratio(self, name: str, base: str = PLAIN) -> Quartiles:
-        """Return the quartiles over rounds of its time ÷ the base's."""
+        """Return the quartiles over rounds of its time divided by the base's."""
         pairs = zip(self.rounds[name], self.rounds[base], strict=True)
         ratios = [a / b for a, b in pairs if not math.isnan(a + b)]
         if len(ratios) < 2:
@@ -101,7 +92,7 @@ class Result:
         return Quartiles(*statistics.quantiles(ratios, n=4, method="inclusive"))
 
     def miss(self, variant: Variant) -> float | None:
-        """Return by what share its figure was missed, 0 if it was reached; None where there is none."""
+        """Return the share by which its figure was missed, 0 if reached; None without one."""
         if variant.most is not None:
             return max(self.ratio(variant.name).median / variant.most - 1.0, 0.0)
         if variant.beaten is not None and variant.beaten.ours in self.rounds:
@@ -110,7 +101,7 @@ class Result:
         return None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the figures as dicts, strings and numbers, as JSON has them."""
+        """Return everything as JSON has it."""
         return {
             "study": self.study.name,
             "title": self.study.title,

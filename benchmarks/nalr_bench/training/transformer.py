@@ -1,4 +1,4 @@
-"""A transformer as people write it; imported where it is wanted alone, since it needs torch at once."""
+"""An ordinary transformer; a module of its own since it imports torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ HEAD_WIDTH = 64
 
 
 class Transformer(nn.Module):
-    """Letters (B, T) in, scores of the letter after each out, (B, T, letters)."""
+    """Letters (B, T) to scores of the next letters, (B, T, letters)."""
 
     def __init__(self, letters: int, context: int, width: int, num_layers: int) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class Transformer(nn.Module):
 
 
 class _Block(nn.Module):
-    """Causal attention and a perceptron, normalised before each, each added to what came in."""
+    """Causal attention and a perceptron, pre-normalised and residual."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -46,5 +46,5 @@ class _Block(nn.Module):
 
 
 def mean_loss(scores: Tensor, letters: Tensor) -> Tensor:
-    """Return the mean cross-entropy over samples and places."""
+    """Return the mean cross-entropy over samples and positions."""
     return cross_entropy(scores.flatten(0, 1), letters.flatten())

@@ -1,7 +1,7 @@
 """The contract of a noise-free loss surface.
 
 `value`, `gradient` and `smoothed` take points with any leading axes, (..., D). Nothing is checked in a
-surface but its settings: points are checked at the door, in `landscapes/landscape.py`.
+surface but its settings: points are checked in `landscapes/landscape.py`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Surface(ABC):
 
     def __init__(self, dim: int, start: Array, optimum: Array) -> None:
         self.dim = dim
-        self.start = start  # (D,) a customary first point
+        self.start = start  # (D,) a customary starting point
         self.optimum = optimum  # (D,) a global minimiser
 
     @abstractmethod
@@ -37,10 +37,10 @@ class Surface(ABC):
 
     @abstractmethod
     def smoothed(self, x: Array, width: float) -> Array:
-        """Return E f(x + width·z), z standard normal: the value that a Gaussian window of `width` sees."""
+        """Return E f(x + width·z), z standard normal: the value under a Gaussian window."""
 
-    def advance(self, rng: np.random.Generator) -> None:  # noqa: B027  a surface that stands still does nothing
-        """Move on by one step of time."""
+    def advance(self, rng: np.random.Generator) -> None:  # noqa: B027  a fixed surface does nothing
+        """Advance by one step of time."""
 
     def restart(self) -> None:  # noqa: B027
         """Go back to time zero."""
@@ -50,4 +50,4 @@ class Surface(ABC):
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: B027
-        """Take up a state that `state_dict` gave."""
+        """Restore a state of `state_dict`."""

@@ -1,4 +1,4 @@
-"""Curved valleys: the way down is not the way that the gradient points."""
+"""Curved valleys, along which the gradient does not point."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Rosenbrock(Surface):
         return result
 
     def smoothed(self, x: Array, width: float) -> Array:
-        """Return the value plus what the second and fourth moments of the window add."""
+        """Return the value plus the terms of the window's second and fourth moments."""
         left, right, square = x[..., :-1], x[..., 1:], width**2
         wall = square * (1.0 - 2.0 * right + 6.0 * left**2 + 3.0 * square)
         return np.asarray(self.value(x) + (self.narrowness * wall + square).sum(axis=-1))

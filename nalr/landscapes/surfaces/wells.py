@@ -14,7 +14,7 @@ class DoubleWell(Surface):
     """Σ ¼ (x_j² − 1)² + t x_j: two wells in every coordinate, the one near −1 lower by about 2t.
 
     `tilt` t is in (0, 2/√27): at 0 the wells are equal and the optimum is not unique, from 2/√27 ≈ 0.3849
-    on the upper well is gone.
+    on there is no upper well.
     """
 
     def __init__(self, dim: int, *, tilt: float = 0.1) -> None:
@@ -34,7 +34,7 @@ class DoubleWell(Surface):
         return (3.0 * x**2 - 1.0) * v
 
     def smoothed(self, x: Array, width: float) -> Array:
-        """Return the value plus what the second and fourth moments of the window add."""
+        """Return the value plus the terms of the window's second and fourth moments."""
         square = width**2
         added = 0.5 * square * (3.0 * x**2 - 1.0) + 0.75 * square**2
         return np.asarray(self.value(x) + added.sum(axis=-1))

@@ -61,7 +61,7 @@ def hessian_vector_product(loss_fn: LossFunction, params: Iterable[Tensor]) -> H
     --------
     >>> import numpy as np
     >>> import torch
-    >>> from nalr.curvature.probes import ProbeAverage, rademacher
+    >>> from nalr.curvature import ProbeAverage, rademacher
     >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
     >>> hvp = hessian_vector_product(lambda: x[0] ** 2 * x[1] + x[1] ** 3, [x])  # H = [[4, 2], [2, 12]]
     >>> hvp(np.array([1.0, 0.0]))

@@ -33,6 +33,7 @@ def test_reach_is_one_at_the_line_minimum_and_two_at_the_edge():
                 break
 
 
+@pytest.mark.slow
 def test_reach_is_unbiased_under_noise_where_the_naive_form_is_not():
     rng = np.random.default_rng(5)
     lr, eigenvalues = 0.2, np.array([1.0, 0.5, 0.1, 0.1])

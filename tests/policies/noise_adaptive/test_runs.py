@@ -20,6 +20,7 @@ def run(kind, base_lr, steps=1000, seed=0, total=True, batch_size=16, policy=Non
     return landscape, params, rates, controller
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [1e-4, 1e-2, 1.0, 1e2, 1e3])
 @pytest.mark.parametrize(("total", "allowed"), [(True, 1.1), (False, 6.0)])
 def test_any_base_rate_ends_low_on_a_noisy_quadratic(factor, total, allowed):
