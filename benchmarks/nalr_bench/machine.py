@@ -12,6 +12,7 @@ from typing import Any
 import nalr
 from nalr.arrays import threads
 from nalr.machine.bandwidth import read_bandwidth
+from nalr.machine.doctor import cpu_name
 
 RIVALS = ("torch", "pandas", "scipy")
 PACKAGES = ("numpy", "numba", *RIVALS)
@@ -53,13 +54,6 @@ def describe(num_threads: int) -> dict[str, Any]:
 def _bandwidth(count: int) -> float:
     threads.set_num_threads(count)
     return read_bandwidth(READ, count)
-
-
-def cpu_name() -> str:
-    """Return the processor's name."""
-    lines = _lines("/proc/cpuinfo")
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def available_memory() -> int:

@@ -45,7 +45,7 @@ def diagnose() -> Diagnosis:
     bandwidth = _bandwidth(num_threads) if kernels else {}
     found = Diagnosis(
         versions=_versions(),
-        cpu=_cpu_name(),
+        cpu=cpu_name(),
         num_cpus=threads.usable_cpus(),
         cpu_quota=_cpu_quota(),
         num_threads=num_threads,
@@ -71,7 +71,8 @@ def _versions() -> dict[str, str | None]:
     return versions
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """Return the name of the processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
     except OSError:

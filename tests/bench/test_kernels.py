@@ -1,4 +1,4 @@
-"""`nalr bench`: answers are asserted before the clock starts, and what is printed is what was measured."""
+"""`nalr bench`: right answers, timing, and the command."""
 
 from __future__ import annotations
 
@@ -16,13 +16,10 @@ from nalr_bench.kernels import batches, facts, steps, streams
 from nalr_bench.kernels.data import Pool, truth
 from nalr_bench.kernels.options import GROUPS
 from nalr_bench.kernels.plan import plan
-from nalr_bench.kernels.report import render
-from nalr_bench.kernels.roofline import plot_roofline
-from nalr_bench.report import Report
-from nalr_bench.workload import Against, Fact, Job, Result, Runnable, Workload, WrongAnswer, agree
+from nalr_bench.workload import Job, Runnable, Workload, WrongAnswer, agree
+from tests.bench.cases import NAN, result
 
 SMALL = ["bench", "--size", "1000", "--rounds", "3"]
-NAN = math.nan
 
 
 @pytest.fixture(autouse=True)
@@ -30,17 +27,10 @@ def little_to_read(monkeypatch):
     monkeypatch.setattr(machine, "READ", 1 << 20)
 
 
-def workload(*against, group="batch", work="moments", rows=4, dimension=1000, count=2):
-    return Workload(group, work, rows, dimension, count, against, lambda: None)
-
-
-def result(rounds, *against, num_bytes=None, **settings):
-    return Result(workload(*against, **settings), num_bytes or dict.fromkeys(rounds, 0), rounds)
-
-
 # -- the command, end to end --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_json_is_all_that_is_printed_with_json(capsys):
     assert main([*SMALL, "--only", "batch,rows", "--only", "step", "--json"]) == 0
     out, err = capsys.readouterr()
@@ -94,7 +84,7 @@ def test_a_plot_without_its_group_is_refused_before_the_work(capsys, tmp_path):
     assert capsys.readouterr() == ("", "nalr bench: --plot draws the group batch, which --only leaves out.\n")
 
 
-def test_a_picture_that_cannot_be_written_is_said(capsys, tmp_path, monkeypatch):
+def test_a_picture_that_cannot_be_written_is_reported(capsys, tmp_path, monkeypatch):
     def refuse(results):
         raise OSError("disk full")
 
@@ -119,7 +109,7 @@ def test_a_wrong_answer_ends_with_1_and_is_named(capsys, monkeypatch, json_too):
         assert len(json.loads(out)["wrong"]) == 3
 
 
-def test_rivals_that_are_not_installed_are_left_out_and_said(capsys, monkeypatch):
+def test_rivals_that_are_not_installed_are_left_out_and_listed(capsys, monkeypatch):
     for module in (batches, machine, measure, steps):
         monkeypatch.setattr(module, "installed", lambda name: None)
     assert main([*SMALL, "--only", "batch"]) == 0
@@ -166,6 +156,7 @@ EACH = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("work", EACH, ids=lambda work: work.title)
 def test_answers_agree_and_each_rival_that_has_a_figure_runs(work):
     for rival in {each.rival for each in work.against} & set(machine.RIVALS):
@@ -204,7 +195,7 @@ def test_batches_run_against_everybody_on_all_threads_and_against_the_bandwidth_
     assert seen[4, 32] == ["bandwidth", "NumPy", "torch"] and seen[1, 32] == ["bandwidth"]
 
 
-def test_no_more_than_half_of_the_memory_is_used_and_the_rest_is_said():
+def test_no_more_than_half_of_the_memory_is_used_and_the_rest_is_listed():
     found = plan(memory=8 * 2 * 32 * 10**4, num_threads=1, sizes=[10**4])
     taken = [work for work in found.workloads if work.group == "batch"]
     assert {work.rows for work in taken if work.work == "moments"} == {4, 32}
@@ -265,94 +256,16 @@ def test_one_size_alone_is_not_called_flat_and_the_smallest_batch_counts():
     assert fact.value == pytest.approx(2.0) and fact.excess == pytest.approx(2.0 / 1.3 - 1.0)
 
 
+@pytest.mark.slow
 def test_the_controller_holds_three_vectors_and_the_sums_none():
     found = {fact.what: fact for fact in facts.memory()}
     assert all(fact.excess == 0.0 for fact in found.values()), found
     assert found["controller, float64 path: held"].value > 23.0  # an allocation that is not seen is no proof
 
 
-def test_starts_are_told_in_the_units_of_their_limits(monkeypatch):
+def test_starts_are_in_the_units_of_their_limits(monkeypatch):
     monkeypatch.setattr(facts, "_python", lambda script, **environment: "0.01 0.04")
     imports, classes, cold, warm = facts.start(quick=True)
     assert classes.value == 40.0
     assert (imports.value, imports.unit) == (10.0, "ms")
     assert cold.limit == 5.0 and warm.limit == 0.7
-
-
-# -- the report ---------------------------------------------------------------------------------------
-
-MACHINE = {"cpu": "A CPU", "threads": 2, "versions": {"numpy": "2"}, "bandwidth": {"1": 10.0, "2": 20.0}}
-
-
-def report(*results, facts=(), wrong=(), left_out=()):
-    return Report(MACHINE, list(results), list(facts), list(wrong), list(left_out))
-
-
-def test_the_table_marks_what_falls_short_and_by_how_much():
-    fast = result(
-        {"nalr": [1e-6], "bandwidth": [0.95e-6], "NumPy": [8e-6]},
-        *(Against("bandwidth", 0.9), Against("NumPy", 8.0), Against("torch", 30.0)),
-        num_bytes={"nalr": 16000, "bandwidth": 16000, "NumPy": 16000},
-    )
-    slow = result({"nalr": [2.0], "by hand": [0.5]}, Against("by hand", 1 / 3), group="loss", work="update")
-    shown = result({"nalr": [1.0], "NumPy": [1.0]}, Against("NumPy"), group="loss", work="shown")
-    text = render(report(fast, slow, shown))
-    (first,) = (line for line in text.splitlines() if "moments" in line)
-    assert first.split() == "moments 4 × 1e3 16.0 0.95 8 - - 0.9 bw, 8 NumPy, 30 torch ok".split()
-    assert re.search(r"update .* 0.25 by hand +0.33 by hand +short by 25.0% \(by hand\)", text)
-    assert re.search(r"shown .* -\n", text)
-    assert (
-        "A CPU, 2 threads\nnumpy 2\nMemory bandwidth: 10.0 GB/s on 1 thread, 20.0 GB/s on 2 threads." in text
-    )
-    assert text.endswith("2 of 3 rows reach their figures or have none.")
-    widths = {len(line) for line in text.splitlines() if line.startswith(("  work", "  moments", "  update"))}
-    assert len(widths) == 1
-
-
-def test_facts_and_what_was_left_out_stand_below():
-    one = Fact("start", "import", 45.0, "ms", 30.0)
-    text = render(report(facts=[one], left_out=["torch: not installed"], wrong=["x: off"]))
-    assert "import  45 ms  ≤ 30  over by 50%" in text
-    assert "Left out:\n  torch: not installed\n" in text
-    assert "WRONG ANSWER: x: off\n0 of 1 rows" in text
-
-
-@pytest.mark.parametrize("name", ["/proc/meminfo", "/sys/fs/cgroup/memory.max"])
-def test_free_memory_is_known_in_some_way_where_a_file_is_missing(monkeypatch, name):
-    real = machine._lines
-    monkeypatch.setattr(machine, "_lines", lambda path: [] if path == name else real(path))
-    assert machine.available_memory() > 1 << 20
-
-
-# -- the picture --------------------------------------------------------------------------------------
-
-
-def test_the_picture_has_a_line_for_each_batch_on_all_threads():
-    rows = [
-        {
-            "group": "batch",
-            "work": "moments",
-            "rows": count,
-            "dimension": size,
-            "threads": used,
-            "gigabytes_per_second": {"nalr": 10.0 * used, "NumPy": 1.0},
-        }
-        for count in (4, 32, 256)
-        for size in (10**4, 10**3)
-        for used in (1, 2)
-    ]
-    (ax,) = plot_roofline({"machine": MACHINE, "results": rows}).axes
-    labels = [line.get_label() for line in ax.lines]
-    assert labels == ["nalr, B = 4", "nalr, B = 32", "nalr, B = 256", "NumPy, B = 32", "memory, 20 GB/s"]
-    assert ax.lines[0].get_xdata().tolist() == [10**3, 10**4]
-    assert set(ax.lines[0].get_ydata()) == {20.0}
-    assert len({(line.get_color(), line.get_marker(), line.get_linestyle()) for line in ax.lines}) == 5
-    assert (
-        "parameters" in ax.get_xlabel() and "GB/s" in ax.get_ylabel() and "2 threads" in ax.get_title("left")
-    )
-    assert plot_roofline({"machine": MACHINE, "results": rows}, ax=ax) is ax.figure
-
-
-def test_a_picture_of_nothing_is_refused():
-    with pytest.raises(ValueError, match="`results` must hold a batch, got none"):
-        plot_roofline({"machine": MACHINE, "results": []})

@@ -47,6 +47,7 @@ def result(variants, rounds):
 # -- the command, end to end --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_json_is_all_that_is_printed_with_json(capsys, little):
     assert main(["bench", "training", "--quick", "--json", "--threads", "1"]) == 0
     out, err = capsys.readouterr()
@@ -59,6 +60,7 @@ def test_json_is_all_that_is_printed_with_json(capsys, little):
     assert found["wrong"] == []
 
 
+@pytest.mark.slow
 def test_a_table_is_printed(capsys, little):
     assert main(["bench", "training", "--only", "accumulation,memory", "--quick", "--threads", "1"]) == 0
     out, err = capsys.readouterr()

@@ -9,6 +9,8 @@ import pytest
 
 from nalr import HutchinsonEstimator, HutchPlusPlusEstimator
 
+pytestmark = pytest.mark.slow
+
 torch = pytest.importorskip("torch")
 curvlinops = pytest.importorskip("curvlinops")
 

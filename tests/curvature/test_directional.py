@@ -26,7 +26,7 @@ def truth_of_sgd(landscape, x, batch_size):
 
 
 def one_step_values(landscape, x, lr, batch_size, repeats):
-    """Return A of one step each, and the biased alternative with |ḡ|² in the place of Q."""
+    """Return A of one step each, and the biased alternative with |ḡ|² instead of Q."""
     values, naive = [], []
     for _ in range(repeats):
         rows = landscape.sample_gradients(x, batch_size)
@@ -130,6 +130,7 @@ def run(seed, *, steps, start, lr=0.1, spectrum=SPECTRUM, noise=0.5, decay=0.99,
     return curvature, bend, length
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", [0.0, 1.0], ids=["at the floor", "on the way down"])
 @pytest.mark.parametrize("steps", [30, 120])
 def test_95_percent_intervals_cover_the_curvature_of_the_steps_made(start, steps):
@@ -141,6 +142,7 @@ def test_95_percent_intervals_cover_the_curvature_of_the_steps_made(start, steps
     assert np.mean(inside) > 0.90 - 2.0 * math.sqrt(0.05 * 0.95 / 200)
 
 
+@pytest.mark.slow
 def test_terms_of_neighbouring_steps_cancel_and_the_error_knows_it():
     # Far from the optimum the noise of each gradient enters two terms with opposite signs.
     settings = {"steps": 400, "start": 1e3, "spectrum": [1e-3] * 5, "noise": 0.1}

@@ -1,4 +1,4 @@
-"""Curvature along the steps: sums made elsewhere, breaks, bad data, and input checks."""
+"""Curvature along the steps: precomputed sums, interruptions, bad data, and input checks."""
 
 from __future__ import annotations
 

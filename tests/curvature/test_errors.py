@@ -14,6 +14,8 @@ from nalr import HutchinsonEstimator, HutchPlusPlusEstimator
 from nalr.curvature.probes import rademacher
 from nalr.statistics.intervals import student_t_quantile
 
+pytestmark = pytest.mark.slow
+
 DIM = 200
 INDEX = np.arange(1.0, DIM + 1.0)
 SPECTRA = {

@@ -43,6 +43,7 @@ def test_it_equals_the_textbook_formula_on_the_same_probes(decaying):
         assert (reading.num_products, len(reading.values), reading.status) == (30, 10, TraceStatus.OK)
 
 
+@pytest.mark.slow
 def test_it_is_unbiased_and_so_is_its_squared_standard_error(decaying):
     readings = [HutchPlusPlusEstimator(num_probes=24, seed=s).trace(decaying) for s in range(1500)]
     errors = np.array([r.trace for r in readings]) - np.trace(decaying)
@@ -58,6 +59,7 @@ def test_probes_that_made_the_basis_may_not_serve_for_what_it_leaves(decaying):
     assert abs(honest.mean()) < standard_errors(honest, 3.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spectrum", ["decaying", "flat"])
 def test_95_percent_intervals_cover_93_to_97(rng, spectrum):
     eigenvalues = {"decaying": 1.0 / np.arange(1.0, 51.0) ** 2, "flat": np.linspace(1.0, 3.0, 50)}

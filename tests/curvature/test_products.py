@@ -114,6 +114,7 @@ def test_a_landscape_is_measured_at_a_point():
     assert abs(top.eigenvalue - np.linalg.eigvalsh(exact)[-1]) <= top.residual_norm
 
 
+@pytest.mark.slow
 def test_a_model_is_measured_through_its_products():
     torch = pytest.importorskip("torch")
     from nalr.torch import hessian_vector_product

@@ -115,6 +115,7 @@ def test_a_change_of_any_kernel_makes_all_be_compiled_anew(cache, monkeypatch):
     assert (changed(values()), hits_and_misses(changed)) == (6.0, (0, 1))
 
 
+@pytest.mark.slow
 def test_code_of_older_versions_is_removed_and_no_other(cache, monkeypatch):
     for kernel in (_jit.jit(total), _jit.jit(tripled)):
         kernel(values()), kernel(values(np.float32))
@@ -213,6 +214,7 @@ def test_a_lock_is_waited_for(cache):
     os.close(file)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
 def test_a_killed_process_leaves_no_lock(cache):
     code = (

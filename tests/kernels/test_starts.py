@@ -150,7 +150,7 @@ print(len(found), set(found) == {expected})
 
 
 @pytest.mark.parametrize("layer", ["omp", "tbb", "workqueue"])
-def test_six_threads_at_once_answer_whatever_layer_numba_is_told_to_use(first, layer):
+def test_six_threads_at_once_answer_with_any_threading_layer_of_numba(first, layer):
     assert output(ANSWER + THREADS, first.cache, NUMBA_THREADING_LAYER=layer) == "18 True"
 
 

@@ -27,17 +27,7 @@ CHANCE = 2.0
 
 @dataclass(frozen=True)
 class Finding(ABC):
-    """A bias or a coverage.
-
-    Attributes
-    ----------
-    study, title, where : str
-        The cell.
-    quantity, form : str
-        The estimated quantity, and the estimator.
-    draws : int
-        Number of draws.
-    """
+    """A bias or a coverage of a cell: the estimated quantity, the form of the estimator, and the draws."""
 
     study: str
     title: str
@@ -68,15 +58,7 @@ class Finding(ABC):
 
 @dataclass(frozen=True)
 class Bias(Finding):
-    """The mean of an estimate and the truth; `value` is the bias in standard errors.
-
-    Attributes
-    ----------
-    truth, total_variance : float
-        The true value, and the true tr Σ.
-    mean, standard_error : float
-        Of the estimate, over the draws.
-    """
+    """The mean of an estimate and the truth; `value` is the bias in standard errors."""
 
     truth: float
     total_variance: float
@@ -94,13 +76,7 @@ class Bias(Finding):
 
 @dataclass(frozen=True)
 class Coverage(Finding):
-    """How often an interval covered the truth; `value` is the share.
-
-    Attributes
-    ----------
-    hits : int
-        Of the draws.
-    """
+    """How often an interval covered the truth; `value` is the share."""
 
     hits: int
 

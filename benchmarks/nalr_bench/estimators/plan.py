@@ -1,4 +1,4 @@
-"""Which cells are simulated, and how often."""
+"""The cells of a simulation."""
 
 from __future__ import annotations
 
@@ -18,17 +18,7 @@ DRAWS, QUICK_DRAWS = 10_000, 400
 
 @dataclass(frozen=True)
 class Plan:
-    """What is run.
-
-    Attributes
-    ----------
-    cells : list of Cell
-        In the order of the table.
-    draws : int
-        Of each cell.
-    seed : int
-        Of all draws.
-    """
+    """Cells in the order of the table, draws of each, and the seed of all."""
 
     cells: list[Cell]
     draws: int

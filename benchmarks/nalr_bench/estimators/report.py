@@ -17,15 +17,7 @@ from nalr_bench.tables import Row, grouped, wrapped
 
 @dataclass(frozen=True)
 class Report:
-    """All findings of a simulation.
-
-    Attributes
-    ----------
-    draws, seed : int
-        Of each cell.
-    findings : list of Finding
-        In the order of the table.
-    """
+    """All findings of a simulation, in the order of the table."""
 
     draws: int
     seed: int
