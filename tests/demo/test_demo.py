@@ -173,8 +173,9 @@ def failures(*outcomes, **settings):
 def test_every_claim_about_surfaces_can_fail_and_says_so():
     good = {"small": result([9.0] * 4, solved=[False] * 4), "nalr": result([0.5] * 4, solved=[True] * 4)}
     assert failures(outcome(RUGGED, **good)) == []
-    (level,) = failures(outcome(VALLEY, nalr=result([1.01] * 4)))
-    assert "ends no higher than the best constant rate: 1.01 against 1, ratio 1.01" in level
+    assert failures(outcome(VALLEY, nalr=result([1.09] * 4))) == []
+    (level,) = failures(outcome(VALLEY, nalr=result([1.11] * 4)))
+    assert level.endswith("above the tuned linear decay: 1.11 against 1, ratio 1.11")
     stuck = good | {"nalr": result([0.5] * 4, solved=[True, True, True, False])}
     (share,) = failures(outcome(RUGGED, **stuck))
     assert share.endswith("of 4 seeds: 75%")
@@ -183,20 +184,6 @@ def test_every_claim_about_surfaces_can_fail_and_says_so():
     assert easy.endswith("reaches it on none: 25%")
     diverged = good | {"large": result([1.0, math.inf, 1.0, 1.0])}
     assert failures(outcome(RUGGED, **diverged)) == ["no run diverged: 1 of 24"]
-
-
-def test_losses_are_compared_seed_by_seed():
-    spread = np.array([0.1, 1.0, 10.0, 100.0])  # what seeds have in common is no error of a difference
-
-    def beside(factors):
-        return failures(outcome(VALLEY, constant=result(spread), nalr=result(spread * factors)))
-
-    (level,) = beside(np.array([1.01, 1.01, 1.01, 1.01]))
-    assert level.endswith("2 standard errors allow 1")
-    # Logarithms that vary by .1 either way: two standard errors of the mean of four are .1155.
-    varied = np.exp([-0.1, 0.1, -0.1, 0.1])
-    assert beside(varied * math.exp(0.115)) == []
-    assert len(beside(varied * math.exp(0.117))) == 1
 
 
 def test_a_network_is_judged_beside_the_tuned_decay_on_held_out_data_too():
@@ -212,8 +199,8 @@ def test_a_network_is_judged_beside_the_tuned_decay_on_held_out_data_too():
     assert beside(0.0) == [] and beside(varied - 0.0115) == []
     (accuracy,) = beside(varied - 0.0116)
     assert accuracy.endswith("decay: 96.3% against 97.5%, 2 standard errors 1.2%")
-    (level,) = beside(0.0, loss=1.01)
-    assert "ends no higher than the tuned linear decay: 1.01 against 1, ratio 1.01" in level
+    (level,) = beside(0.0, loss=1.11)
+    assert level.endswith("above the tuned linear decay: 1.11 against 1, ratio 1.11")
 
 
 def test_a_diverged_network_is_not_as_accurate_whatever_the_error():
@@ -221,7 +208,7 @@ def test_a_diverged_network_is_not_as_accurate_whatever_the_error():
     for lost in ([2, 3], [0, 1, 2, 3]):
         losses = [math.inf if k in lost else 1.0 for k in range(4)]
         ours = replace(result(losses, accuracies=[0.99] * 4), score=0.5)
-        _, accuracy, diverged = failures(outcome(DIGITS, linear=decay, nalr=ours, large=decay))
+        accuracy, diverged = failures(outcome(DIGITS, linear=decay, nalr=ours, large=decay))
         assert "as accurate on held-out data" in accuracy
         assert diverged == f"no run diverged: {len(lost)} of 24"
 

@@ -223,9 +223,9 @@ class TestScores:
         ("outer", "momentum", "met", "word"),
         [
             (1.099, True, True, "adamw 1e-05: 1.10, adamw 0.1: 1.10, momentum 0.0001: 1.10"),
-            (1.2, True, False, "momentum 1: 1.20. Figure: at most 1.1 in each, none diverged: missed."),
-            (math.inf, True, False, "momentum 1: diverged. Figure"),
-            (1.0, False, None, "momentum: not run. Figure: at most 1.1 in each, none diverged: not judged."),
+            (1.2, True, False, "momentum 1: 1.20. Target: at most 1.1 in each, none diverged: missed."),
+            (math.inf, True, False, "momentum 1: diverged. Target"),
+            (1.0, False, None, "momentum: not run. Target: at most 1.1 in each, none diverged: not judged."),
         ],
     )
     def test_the_verdict_follows_from_the_runs(self, outer, momentum, met, word):
@@ -251,7 +251,7 @@ class TestCommand:
         assert main(words) == 0
         out = capsys.readouterr().out
         assert "adamw, transformer" in out and "momentum, conv-net" in out and "adamw linear" in out
-        assert "momentum: not run. Figure: at most 1.1" in out
+        assert "momentum: not run. Target: at most 1.1" in out
         assert plot.stat().st_size > 10_000
         written = report.read_text()
         made_by = "nalr race --task transformer,conv-net --method 'nalr adamw,momentum linear,dog momentum' "

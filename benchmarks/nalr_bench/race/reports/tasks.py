@@ -16,7 +16,7 @@ from nalr_bench.race.engine.training import RUNAWAY
 from nalr_bench.race.methods.schedules import WARM_UP
 from nalr_bench.race.reports.page import DPI, Page
 from nalr_bench.race.scoring.tables import Row, Table, is_ours, tables_of
-from nalr_bench.race.scoring.verdict import FIGURE, shown, verdicts
+from nalr_bench.race.scoring.verdict import TARGET, shown, verdicts
 from nalr_bench.race.tasks.task import Task
 
 NUM_RATES = len({*SCORED, *TUNED_ON_TASKS})
@@ -89,7 +89,7 @@ def to_dict(tables: Sequence[Table]) -> dict[str, Any]:
                 }
                 for table in tables
             ],
-            "figure": FIGURE,
+            "target": TARGET,
             "verdicts": [{"method": v.method, "met": v.met, "text": str(v)} for v in verdicts(tables)],
         }
     )

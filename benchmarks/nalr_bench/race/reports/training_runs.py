@@ -24,7 +24,7 @@ def plot_training_runs(report: Mapping[str, Any]) -> Figure:
     Parameters
     ----------
     report : mapping
-        What ``nalr race --task ... --json`` prints; of it `tables` and `figure` are drawn.
+        What ``nalr race --task ... --json`` prints; of it `tables` and `target` are drawn.
 
     Returns
     -------
@@ -44,9 +44,9 @@ def plot_training_runs(report: Mapping[str, Any]) -> Figure:
     ...        "cells": [{"lr": 0.001, "ratio": 1.02, "diverged": 0},
     ...                  {"lr": 0.1, "ratio": None, "diverged": 3}]}
     >>> table = {"title": "Transformer", "optimizer": "adamw", "rows": [row]}
-    >>> figure = plot_training_runs({"tables": [table], "figure": 1.1})
+    >>> figure = plot_training_runs({"tables": [table], "target": 1.1})
     >>> [line.get_label() for line in figure.axes[0].lines if line.get_label()[0] != "_"]
-    ['nalr', 'hand-tuned linear: 1', 'figure: 1.1']
+    ['nalr', 'hand-tuned linear: 1', 'target: 1.1']
     """
     tables = report["tables"]
     if not tables:
@@ -59,7 +59,7 @@ def plot_training_runs(report: Mapping[str, Any]) -> Figure:
         for row in table["rows"]:
             _draw(ax, row, _kind(row, table), looks)
         ax.axhline(1.0, color=style.BLACK, linewidth=1.0, linestyle=":", label="hand-tuned linear: 1")
-        ax.axhline(report["figure"], color="0.6", linewidth=1.0, label=f"figure: {report['figure']:g}")
+        ax.axhline(report["target"], color="0.6", linewidth=1.0, label=f"target: {report['target']:g}")
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         ax.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}" if value < 5.5 else ""))
         ax.set_title(f"{table['title']}, {table['optimizer']}", loc="left", fontsize="medium")

@@ -10,8 +10,8 @@ from nalr_bench import tables as text
 from nalr_bench.race.scoring.tables import RateCell, Table, is_ours
 from nalr_bench.race.tasks.task import Task
 
-FIGURE = 1.1
-"""The ratio to the hand-tuned linear decay, from the outer base rates, that is good enough."""
+TARGET = 1.1
+"""The largest ratio to the hand-tuned linear decay, from any base rate, that is good enough."""
 TASK = "transformer"
 
 
@@ -26,7 +26,7 @@ class Verdict:
     cells : dict of (str, float) to RateCell
         By optimizer and base rate.
     met : bool or None
-        Whether no ratio is above the figure and none diverged; None if something was not run.
+        Whether no ratio is above the target and none diverged; None if something was not run.
     """
 
     method: str
@@ -42,7 +42,7 @@ class Verdict:
         word = {True: "met", False: "missed", None: "not judged"}[self.met]
         return (
             f"{self.method} on the {TASK}, final loss ÷ hand-tuned linear from the outer base rates: "
-            f"{', '.join(parts)}. Figure: at most {FIGURE:g} in each, none diverged: {word}."
+            f"{', '.join(parts)}. Target: at most {TARGET:g} in each, none diverged: {word}."
         )
 
 
@@ -65,7 +65,7 @@ def verdicts(tables: Sequence[Table]) -> Iterator[Verdict]:
 
 
 def _met(cells: dict[tuple[str, float], RateCell]) -> bool | None:
-    if any(cell.diverged or cell.ratio > FIGURE for cell in cells.values()):
+    if any(cell.diverged or cell.ratio > TARGET for cell in cells.values()):
         return False
     whole = len(cells) == 2 * len(Task.natural_rates) and not any(math.isnan(c.ratio) for c in cells.values())
     return True if whole else None
