@@ -20,7 +20,6 @@ from nalr.noise.reading import NoiseReading
 from nalr.policies.base import Decision, Evidence, Policy, Reason
 from nalr.policies.noise_adaptive.policy import NoiseAdaptive
 from nalr.reporting.history import History
-from nalr.reporting.summary import summarize
 
 RANGE = 1e8
 """Default bounds: base_lr / 10⁸ to base_lr · 10⁸. Wide on purpose: the base rate may be wrong by powers of
@@ -309,6 +308,8 @@ class NoiseAdaptiveLR:
         """Return a short text: what it did, when, why; `nalr.report` says more."""
         if self._state.step == 0:
             return f"no steps yet; the first rate will be {self.base_lr:g}"
+        from nalr.reporting.summary import summarize  # most runs never ask for it
+
         return summarize(self.history, self.reading(), self._state.step, self._state.nonfinite)
 
     # -- keeping ------------------------------------------------------------------------------------
