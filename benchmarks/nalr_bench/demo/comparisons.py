@@ -146,7 +146,7 @@ def comparisons(*, quick: bool = False, seed: int = 0) -> tuple[Comparison, ...]
     Parameters
     ----------
     quick : bool
-        Fewer seeds and coarser grids, so that the demo takes half a minute; the problems and their lengths
+        Fewer seeds and coarser grids, so that the demo takes about a minute; the problems and their lengths
         stay.
     seed : int
         Chooses the seeds of the runs: different numbers share none.

@@ -10,9 +10,7 @@ from nalr_bench.readers import document, natural_number, whole_number
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the demo's options to `parser`."""
-    parser.add_argument(
-        "--quick", action="store_true", help="fewer seeds and coarser grids: about half a minute"
-    )
+    parser.add_argument("--quick", action="store_true", help="fewer seeds and coarser grids: about a minute")
     parser.add_argument("--save", metavar="DIR", type=Path, help="write the figures there as PNG files")
     parser.add_argument("--report", metavar="FILE", type=document, help="write tables and claims as Markdown")
     parser.add_argument("--json", action="store_true", help="print JSON and nothing else; open no windows")
