@@ -34,6 +34,7 @@ class Reason(str, Enum):
     EDGE = "edge", "backed off", "steps reach past the lowest point along them"
     CUT = "cut", "was cut", "the loss rose, and the steps did it"
     BLOW_UP = "blow-up", "was cut", "the gradient exploded along the step"
+    LEVEL = "level", "held", "the loss or its gradients went to another level, which no step explains"
     KICK = "kick", "kicked", "stuck where noise does not explain it: a trial of larger rates"
     KICK_KEPT = "kick kept", "kicked", "the trial found lower ground"
     KICK_ROLLED_BACK = "kick rolled back", "went back", "the trial found none"

@@ -1,11 +1,11 @@
-"""Blow-up: the loss ran away, or the gradient exploded, and the steps did it."""
+"""Blow-up: the loss ran away, or the gradient exploded; where the steps did it, the rate is cut."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from nalr.policies.base import Reason
-from nalr.policies.noise_adaptive.view import Course, Move, Plan, Stretch, View
+from nalr.policies.noise_adaptive.view import Course, Level, Move, Plan, Stretch, View
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +28,14 @@ class BlowUpSettings:
     """… no less than this: κ is measured badly there."""
     blow_up_wait: int = 2
     """Steps before an explosion can be cut again: until the cut has shown."""
+    blow_up_overlap: float = 0.2
+    """Where κ is not known, the last step must have ended uphill by this overlap, …"""
+    blow_up_attributed: float = 0.3
+    """… and the gradients' own account must show this share of the rise, …"""
+    blow_up_lost: float = 0.4
+    """… or of this share of all gained, where the loss has not risen."""
+    other_loss: int = 3
+    """Explosions in a row that no step explains: then it is another loss, not an outlier."""
     early: int = 10
     """Steps from the start in which one step that ends further up the other side is an explosion too."""
 
@@ -43,9 +51,12 @@ class BlowUp:
         c, early = self._settings, course.seen < self._settings.early
         if course.blown is not None and course.seen - course.blown <= c.blow_up_wait:
             return None
-        if not ((early and view.curvature.overshot) or self._exploded(view, course.seen)):
-            return None
         reach = view.curvature.reach
+        if not (early and view.curvature.overshot):
+            if not self._exploded(view, course.seen):
+                return None
+            if not self._by_steps(view):
+                return self._other_loss(view, course)
         minimum = 1.0 / reach if reach is not None and reach > 0.0 else c.blow_up_cut
         # Early on the pause is short, as more cuts may have to follow, and the search goes on.
         pause = min(2, self._cooldown) if early else self._cooldown // 2
@@ -53,8 +64,28 @@ class BlowUp:
             course.rate * max(min(c.blow_up_cut, minimum), c.blow_up_least),
             Reason.BLOW_UP,
             ends_search=not early,
-            stretch=Stretch(pause, explosion=True),
+            stretch=Stretch(pause, explosion=True, level=Level.MOVED),
         )
+
+    def _by_steps(self, view: View) -> bool:
+        """Whether the steps did it: a second witness beside the loss, or beside the gradients.
+
+        Where κ is known it is that witness already. Without the sums of the path there is none.
+        """
+        if view.curvature.reach is not None or view.pathless:
+            return True
+        c, level = self._settings, view.level
+        if view.overlap.last > -c.blow_up_overlap:
+            return False
+        lost = level.best + c.blow_up_lost * level.fall  # where gradients alone exploded
+        return level.explains(max(view.loss, lost), c.blow_up_attributed)
+
+    def _other_loss(self, view: View, course: Course) -> Move | None:
+        """Renew the levels where loss or gradients went up for good and no step explains it."""
+        level = Level.NEW if view.level.above else Level.MOVED
+        if max(view.level.above, view.gradient.above) < self._settings.other_loss:
+            return None
+        return Move(course.rate, Reason.LEVEL, stretch=Stretch(0, harm=False, level=level))
 
     def _exploded(self, view: View, seen: int) -> bool:
         c, reach, typical = self._settings, view.curvature.reach, view.gradient.typical

@@ -24,6 +24,7 @@ class GradientLevel:
     before: float | None = None  # |ḡ|² of the step before
     squares: float = 0.0  # average of |ḡ|², …
     weight: float = 0.0  # … to be divided by this
+    above: int = 0  # steps in a row whose |ḡ|² exploded
 
     DECAY = 0.98
     """Memory of `typical`."""
@@ -45,6 +46,11 @@ class GradientLevel:
             ratio = min(max(product / before, -1.0), 1.0)
             keep = self.PERSISTENCE_DECAY
             self.persistence = keep * self.persistence + (1.0 - keep) * ratio
+
+    def begin(self) -> None:
+        """Forget what gradients are usual, from the next step on."""
+        self.typical, self.before, self.above = None, None, 0
+        self.recent = self.squares = self.weight = 0.0
 
     def _average(self, squared_norm: float, in_kick: bool) -> None:
         self.recent = self.RECENT_DECAY * self.recent + (1.0 - self.RECENT_DECAY) * squared_norm

@@ -56,14 +56,18 @@ class Growth:
     """Moves the peak rate whenever no other rule does."""
 
     def __init__(self, settings: GrowthSettings, plan: Plan) -> None:
-        self._settings = settings
+        self._settings, self._base_lr = settings, plan.base_lr
         self._search_speed = settings.ramp * plan.pace**settings.ramp_pace
 
     def judge(self, view: View, course: Course) -> Move:
         """Return the rate of the search, or of the run after it."""
         if course.pause > 0 or view.pathless or view.squared_norm == 0.0:
             return Move(course.rate, Reason.HOLD)
-        return self._search(view, course.rate) if course.searching else self._track(view, course)
+        move = self._search(view, course.rate) if course.searching else self._track(view, course)
+        if move.rate > course.rate and not view.agreement.follows:
+            most = max(course.rate, self._base_lr)  # the user's own rate needs no proof
+            return move._replace(rate=most, reason=Reason.HOLD) if move.rate > most else move
+        return move
 
     def _search(self, view: View, rate: float) -> Move:
         """Grow, by the signal but at a least speed, until the signal or the edge says that it is enough."""

@@ -29,7 +29,8 @@ class LossLevel:
     previous: float = math.nan
     squares: float = 0.0  # average of half the squared differences: the noise of one loss
     weight: float = 0.0  # of that average
-    count: int = 0
+    count: int = 0  # losses since the level began
+    above: int = 0  # losses in a row that ran away
 
     DECAY = 0.9
     """Memory of the level."""
@@ -70,6 +71,22 @@ class LossLevel:
         self.attributed_best = self.attributed - rise
         self.fall = max(self.first - self.best, 0.0)
         self.gained = max(self.fall, self.noise)
+
+    def move(self) -> None:
+        """Measure rises from the present loss on; what was gained still counts."""
+        self.value, self.attributed, self.above = self.previous, self.account, 0
+        self.rebase()
+
+    def begin(self) -> None:
+        """Begin anew at the present loss, which is another than before."""
+        self.first, self.count = self.previous, 1
+        self.squares = self.weight = 0.0
+        self.move()
+
+    def explains(self, loss: float, share: float) -> bool:
+        """Whether the gradients' own account shows at least this share of a rise to `loss`."""
+        rise = self.account - self.attributed_best
+        return rise > 0.0 and rise >= share * (loss - self.best)
 
     def ran_away(self, loss: float, share: float, deviations: float) -> bool:
         """Whether one loss is above the first, and above the best by a share of all gained and its noise."""

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from nalr.policies.base import Evidence
+from nalr.policies.noise_adaptive.agreement import Agreement
 from nalr.policies.noise_adaptive.curvature import StepCurvature
 from nalr.policies.noise_adaptive.displacement import DisplacementSignal
 from nalr.policies.noise_adaptive.gradient import GradientLevel
@@ -15,7 +16,7 @@ from nalr.policies.noise_adaptive.loss_level import LossLevel
 from nalr.policies.noise_adaptive.overlap import StepOverlap
 from nalr.policies.noise_adaptive.progress import Progress
 from nalr.policies.noise_adaptive.settings import NoiseAdaptiveSettings
-from nalr.policies.noise_adaptive.view import Course, Plan, View
+from nalr.policies.noise_adaptive.view import Course, Level, Plan, Stretch, View
 
 
 class Measurements:
@@ -31,6 +32,7 @@ class Measurements:
         self.gradient = GradientLevel()
         self.displacement = DisplacementSignal()
         self.progress = Progress()
+        self.agreement = Agreement()
 
     def update(self, evidence: Evidence, course: Course, lr: float) -> View:
         """Take in a step and return what it shows; `lr` is the rate of this step before any rule moves it."""
@@ -39,6 +41,11 @@ class Measurements:
         self.overlap.update(moments, evidence.lr)
         level.update(evidence.loss, self.curvature.loss_change)
         self.gradient.update(moments, evidence.lr, course.in_kick)
+        away = level.ran_away(evidence.loss, c.runaway_share, c.runaway_noise)
+        level.above = level.above + 1 if away else 0
+        typical = self.gradient.typical
+        exploded = typical is not None and moments.mean_squared_norm > c.blow_up * typical
+        self.gradient.above = self.gradient.above + 1 if exploded else 0
         noise = None if math.isnan(evidence.noise_variance) else max(evidence.noise_variance, 0.0)
         floor = None if noise is None else self._floor(lr, noise, course.seen)
         plain = self.curvature.reach is not None or self.overlap.steps == 0.0
@@ -51,6 +58,7 @@ class Measurements:
             growth=c.floor_growth if plain else c.floor_growth_other,
             shrink=self._shrink,
         )
+        self.agreement.update(c, level, displacement.window)
         if course.in_kick:
             self.progress.still = 0
         elif course.seen > 0:
@@ -70,6 +78,7 @@ class Measurements:
             self.gradient,
             displacement,
             self.progress,
+            self.agreement,
         )
 
     def _floor(self, lr: float, noise: float, seen: int) -> float:
@@ -79,12 +88,21 @@ class Measurements:
             made = self._settings.memory * self.overlap.scale
         return 0.25 * lr * made * noise
 
-    def begin_stretch(self, seen: int, rise: float | None) -> None:
-        """Forget what is of parameters left behind; with `rise`, measure rises of the loss from here on."""
+    def begin_stretch(self, seen: int, stretch: Stretch) -> None:
+        """Forget what is of parameters, or of a loss, left behind."""
         self.displacement.begin_stretch(seen)
         self.progress.begin_stretch()
-        if rise is not None:
-            self.level.rebase(rise)
+        level = self.level
+        if stretch.level is not Level.KEPT:
+            if stretch.level is Level.NEW:
+                level.begin()
+            else:
+                level.move()
+            self.agreement.begin()
+            if self.curvature.reach is None or stretch.level is Level.NEW:  # κ, where known, is a witness
+                self.gradient.begin()
+        elif stretch.rise is not None:
+            level.rebase(stretch.rise)
 
     # -- keeping ------------------------------------------------------------------------------------
 
@@ -95,6 +113,7 @@ class Measurements:
         "gradient": GradientLevel,
         "displacement": DisplacementSignal,
         "progress": Progress,
+        "agreement": Agreement,
     }
 
     def state_dict(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ class StepOverlap:
     """
 
     cosine: float | None = None  # the averaged overlap, in [−1, 1]
+    last: float = 0.0  # that of the last step alone
     scale: float = 1.0  # length of a step over that of rate times gradient; 1 before the first step
     relative_length: float | None = None  # the last step's length over the longest displacement
     product: float = 0.0  # average of ⟨ḡ′, s⟩
@@ -38,7 +39,9 @@ class StepOverlap:
             return
         norm, keep = moments.mean_squared_norm, self.DECAY
         self.product = keep * self.product + (1.0 - keep) * moments.step_product
-        self.lengths = keep * self.lengths + (1.0 - keep) * math.sqrt(squared) * math.sqrt(norm)
+        lengths = math.sqrt(squared) * math.sqrt(norm)
+        self.last = moments.step_product / lengths if lengths > 0.0 else 0.0
+        self.lengths = keep * self.lengths + (1.0 - keep) * lengths
         keep = self.SCALE_DECAY
         self.steps = keep * self.steps + (1.0 - keep) * min(math.sqrt(squared) / made, 1e150) ** 2
         self.gradients = keep * self.gradients + (1.0 - keep) * norm

@@ -130,6 +130,7 @@ class NoiseAdaptive(Policy):
     def _first_move(self, view: View) -> Move:
         course = self._course
         course.pause = max(course.pause - 1, 0)
+        course.cuts *= 1.0 - 1.0 / (course.seen + 1.0)  # as old harm is an ever smaller part of the run
         for rule in self._rules:
             move = rule.judge(view, course)
             if move is not None:
@@ -158,7 +159,7 @@ class NoiseAdaptive(Policy):
         course.cooling = False
         if stretch.explosion:
             course.blown = course.seen
-        self._measurements.begin_stretch(course.seen, stretch.rise)
+        self._measurements.begin_stretch(course.seen, stretch)
 
     def _annealed(self, step: int) -> float:
         """Return the planned share of the peak rate; 1 without a horizon, and while a kick cools."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nalr.policies.noise_adaptive.agreement import AgreementSettings
 from nalr.policies.noise_adaptive.anneal import AnnealSettings
 from nalr.policies.noise_adaptive.blow_up import BlowUpSettings
 from nalr.policies.noise_adaptive.cooling import CoolingSettings
@@ -25,6 +26,7 @@ class NoiseAdaptiveSettings(
     BlowUpSettings,
     GrowthSettings,
     DisplacementSettings,
+    AgreementSettings,
     StartSettings,
 ):
     """The constants of the policy: one set for all problems, optimizers and lengths of run.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import NamedTuple
 
 from nalr.policies.base import Reason
+from nalr.policies.noise_adaptive.agreement import Agreement
 from nalr.policies.noise_adaptive.curvature import StepCurvature
 from nalr.policies.noise_adaptive.displacement import DisplacementSignal
 from nalr.policies.noise_adaptive.gradient import GradientLevel
@@ -33,7 +35,7 @@ class View(NamedTuple):
         Whether the steps are those of plain SGD, as far as is known.
     pathless : bool
         Whether the sums of the path are missing, so that nothing shows what the steps did.
-    curvature, overlap, level, gradient, displacement, progress
+    curvature, overlap, level, gradient, displacement, progress, agreement
         The measured quantities, each described in its own file.
     """
 
@@ -50,6 +52,7 @@ class View(NamedTuple):
     gradient: GradientLevel
     displacement: DisplacementSignal
     progress: Progress
+    agreement: Agreement
 
 
 class Plan(NamedTuple):
@@ -71,10 +74,20 @@ class Course:
     seen: int = 0  # usable steps decided
     searching: bool = True  # the first search upwards has not ended
     pause: int = 0  # steps left without a change
-    cuts: int = 0  # harm and explosions so far: each makes growth more careful
+    cuts: float = 0.0  # harm and explosions of late: each makes growth more careful
+    highest: float = 0.0  # the highest peak rate that gained something
+    sunk: bool = False  # the rate has sunk far below that, and this was said
     blown: int | None = None  # value of `seen` at the last explosion
     in_kick: bool = False
     cooling: bool = False
+
+
+class Level(Enum):
+    """What becomes of the levels that guards compare with."""
+
+    KEPT = "kept"
+    MOVED = "moved"  # rises are measured from where the run is; what was gained still counts
+    NEW = "new"  # another loss: what was gained counts from here on
 
 
 class Stretch(NamedTuple):
@@ -90,12 +103,15 @@ class Stretch(NamedTuple):
         Whether it counts among the cuts.
     explosion : bool
         Whether it began with an explosion.
+    level : Level
+        What becomes of the levels of loss and gradient.
     """
 
     pause: int
     rise: float | None = 0.0
     harm: bool = True
     explosion: bool = False
+    level: Level = Level.KEPT
 
 
 class Move(NamedTuple):

@@ -1,0 +1,47 @@
+"""Whether the loss follows its gradients: the second witness before the loss, or they, move the rate far."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from nalr.policies.noise_adaptive.loss_level import LossLevel
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgreementSettings:
+    """How much of what the gradients account for the loss must show."""
+
+    agreement: float = 0.1
+    """The loss follows its gradients where it fell by at least this share of what they account for. Not more:
+    a loss may have been divided by the number of microbatches, …"""
+    agreement_errors: float = 2.0
+    """… and may be this many standard errors of the smoothed loss off."""
+
+
+@dataclass(slots=True)
+class Agreement:
+    """Compares the fall of the smoothed loss with the gradients' own account of it.
+
+    The fresh gradient at the end of each step says how far the loss goes on falling along it, without bias.
+    Where the loss shows none of that, it is not the function that the steps descend: its value is a constant
+    by construction (policy gradients), another player raises it again, or it is not the loss of this model.
+    """
+
+    follows: bool = True
+    loss: float = math.nan  # slow average of the smoothed loss
+    account: float = 0.0  # the same of the gradients' account
+    count: int = 0
+
+    def update(self, c: AgreementSettings, level: LossLevel, window: float) -> None:
+        """Take in a step, for averages over `window` steps."""
+        self.count += 1
+        share = max(1.0 / window, 1.0 / self.count)
+        self.loss = level.value if self.count == 1 else self.loss + share * (level.value - self.loss)
+        self.account += share * (level.attributed - self.account)
+        promised, fallen = self.account - level.attributed, self.loss - level.value
+        self.follows = not fallen + c.agreement_errors * level.standard_error < c.agreement * promised
+
+    def begin(self) -> None:
+        """Compare anew from the next step on."""
+        self.follows, self.count = True, 0
