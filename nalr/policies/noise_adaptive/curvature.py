@@ -19,7 +19,8 @@ class StepCurvature:
     for it then, which makes κ an upper bound.
     """
 
-    reach: float | None = None  # κ at the present rate; None unless the steps are those of plain SGD
+    reach: float | None = None  # κ at the present rate; None unless steps are plain SGD's, of several rows
+    plain: bool = False  # the steps are those of plain SGD
     along_step: float | None = None  # curvature uᵀHu/|u|² along the steps u
     steep: float = 0.0  # slow average of κ within [−1, 3], over the steps before
     overshot: bool = False  # the last step ended further up the other side than it began on this
@@ -29,6 +30,7 @@ class StepCurvature:
     signal: float | None = None  # Q of the step before
     squared_norm: float = 0.0  # |ḡ|² of the step before
     foreign: int = 0  # plain steps still to be seen before κ is measured again
+    several: bool = False  # the step before had several rows, so that Q is known
     clear: bool = False  # the step before was nearly free of noise
 
     DECAY = 0.8
@@ -46,11 +48,14 @@ class StepCurvature:
         before = 0.0 if self.reach is None else min(max(self.reach, -1.0), 3.0)
         self.steep = self.SLOW_DECAY * self.steep + (1.0 - self.SLOW_DECAY) * before
         self._take(moments, made)
-        self.along_step = self.change / self.length if self.length > 0.0 else None
+        self.plain = self.length > 0.0
+        known = self.plain and moments.num_rows > 1
+        self.along_step = self.change / self.length if known else None
         self.reach = None if self.along_step is None else lr * self.along_step
         norm = self.squared_norm = moments.mean_squared_norm
-        self.signal = moments.signal if moments.num_rows > 1 else norm
-        self.clear = moments.num_rows > 1 and self.signal > self.CLEAR * norm
+        self.several = moments.num_rows > 1
+        self.signal = moments.signal if self.several else norm
+        self.clear = self.several and self.signal > self.CLEAR * norm
 
     def _take(self, moments: Moments, made: float) -> None:
         self.overshot, self.loss_change = False, 0.0
@@ -71,4 +76,4 @@ class StepCurvature:
         self.change = keep * self.change + (1.0 - keep) * (self.signal - slope)
         self.length = keep * self.length + (1.0 - keep) * self.squared_norm * made
         self.overshot = slope < -self.squared_norm
-        self.loss_change = -0.5 * made * (self.signal + slope)
+        self.loss_change = -0.5 * made * (self.signal + slope) if self.several else -product

@@ -64,10 +64,15 @@ class Growth:
         if course.pause > 0 or view.pathless or view.squared_norm == 0.0:
             return Move(course.rate, Reason.HOLD)
         move = self._search(view, course.rate) if course.searching else self._track(view, course)
-        if move.rate > course.rate and not view.agreement.follows:
-            most = max(course.rate, self._base_lr)  # the user's own rate needs no proof
-            return move._replace(rate=most, reason=Reason.HOLD) if move.rate > most else move
-        return move
+        if view.agreement.follows or move.reason is Reason.EDGE or move.rate < course.rate:
+            return move
+        return self._unproven(view, course.rate)
+
+    def _unproven(self, view: View, rate: float) -> Move:
+        """Return to the user's own rate, which needs no proof: the loss shows none for a larger one."""
+        speed = self._search_speed / view.displacement.window
+        back = min(rate * math.exp(speed * self._room(view)), self._base_lr)
+        return Move(back, Reason.RAMP) if back > rate else Move(rate, Reason.HOLD)
 
     def _search(self, view: View, rate: float) -> Move:
         """Grow, by the signal but at a least speed, until the signal or the edge says that it is enough."""
@@ -109,7 +114,8 @@ class Growth:
         if gradient.typical is not None:
             room *= _unit(1.0 - (gradient.recent / gradient.typical - 1.0) / c.growing)
         if view.floor:
-            gained = view.level.gained
+            import os
+            gained = max(view.level.gained, view.level.promised if "p" in os.environ.get("X", "") or curvature.reach is None else 0.0)
             room *= _unit(1.0 - view.floor / (c.floor_share * gained)) if gained > 0.0 else 0.0
         return room
 

@@ -42,8 +42,6 @@ class Harm:
         if course.cooling and level.value < level.first + level.fall:
             return None
         attributed = level.attributed - level.attributed_best
-        if not view.agreement.follows and rise < 0:
-            return None
         if not (
             rise > c.harm_share * level.fall
             and (reach is None or reach > c.harm_reach)

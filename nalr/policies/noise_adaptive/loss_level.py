@@ -24,6 +24,7 @@ class LossLevel:
     fall: float = 0.0  # what the run has gained so far: first − best
     gained: float = 0.0  # the same, but at least the noise of one loss
     attributed: float = 0.0  # moving average of `account`, with the loss's own lag
+    promised: float = 0.0  # largest fall of `attributed`: what was gained by the gradients' own account
     attributed_best: float = 0.0  # the same when `best` was reached
     account: float = 0.0  # Σ loss changes by the gradients
     previous: float = math.nan
@@ -61,6 +62,7 @@ class LossLevel:
         if self.count <= 20 or self.value <= self.first:
             self.calm = self.noise
         self.attributed = self.DECAY * self.attributed + (1.0 - self.DECAY) * self.account
+        self.promised = max(self.promised, -self.attributed)
         if self.value < self.best:
             self.rebase()
         self.gained = max(self.fall, self.noise)

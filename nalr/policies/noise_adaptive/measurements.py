@@ -48,7 +48,7 @@ class Measurements:
         self.gradient.above = self.gradient.above + 1 if exploded else 0
         noise = None if math.isnan(evidence.noise_variance) else max(evidence.noise_variance, 0.0)
         floor = None if noise is None else self._floor(lr, noise, course.seen)
-        plain = self.curvature.reach is not None or self.overlap.steps == 0.0
+        plain = self.curvature.plain or self.overlap.steps == 0.0
         displacement.update(
             c,
             moments.displacement_product,
@@ -84,7 +84,7 @@ class Measurements:
     def _floor(self, lr: float, noise: float, seen: int) -> float:
         """Return the noise floor η tr Σ/4B, with η what the optimizer makes of the rate."""
         made = 1.0
-        if self.curvature.reach is None and seen > 2:
+        if not self.curvature.plain and seen > 2:
             made = self._settings.memory * self.overlap.scale
         return 0.25 * lr * made * noise
 

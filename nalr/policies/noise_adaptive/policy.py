@@ -106,7 +106,7 @@ class NoiseAdaptive(Policy):
         course = self._course
         view = self._measurements.update(evidence, course, course.rate * self._annealed(evidence.step))
         waits = course.seen <= self.settings.early or course.in_kick or course.cooling
-        if self._anneal is not None and not waits:
+        if self._anneal is not None and view.agreement.follows and not waits:
             self._anneal.advance(view)
         move = self._start.judge(view, course) if course.seen == 0 else self._first_move(view)
         self._apply(move, view.step)
