@@ -229,14 +229,15 @@ class NoiseAdaptiveLR:
             raise ValueError(f"`lr` must be at least 0 and finite, got {lr!r}.")
         self._state.applied_lr = lr
 
-    def limit_first_step(self, promise: float, loss: float) -> float:
+    def limit_first_step(self, promise: float, loss: float, length: float = math.nan) -> float:
         """Return the share in (0, 1] of the first step to keep, where a part of it can be rolled back.
 
         `promise` is ⟨g, s⟩ of that step s = x_before − x_now and the gradient that it was made from: no step
-        may promise more of the loss than there is. The rate shrinks with the step, but not below `min_lr`.
+        may promise more of the loss than there is. `length` is that of the step over that of the parameters,
+        if known. The rate shrinks with the step, but not below `min_lr`.
         """
         last = self.lr
-        share = max(self.policy.limit_first_step(promise, loss), min(self.min_lr / last, 1.0))
+        share = max(self.policy.limit_first_step(promise, loss, length), min(self.min_lr / last, 1.0))
         if share < 1.0:
             self._state.lr = share * last
             self._state.applied_lr *= share

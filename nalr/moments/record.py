@@ -47,6 +47,8 @@ class Moments(NamedTuple):
         |x₀ − x|².
     previous_product : float
         ⟨ḡ, ḡ of the step before⟩; nan where it is not kept.
+    parameters_squared_norm : float
+        |x|² before the first step, which it is compared with; nan where it is not known.
     nonfinite : int
         How many gradient values were nan or infinite. The sums of such a step mean nothing.
 
@@ -68,6 +70,7 @@ class Moments(NamedTuple):
     displacement_squared_norm: float = _NAN
     previous_product: float = _NAN
     nonfinite: int = 0
+    parameters_squared_norm: float = _NAN
 
     @classmethod
     def from_rows(cls, gradients: Any, weights: Sequence[float] | None = None) -> Moments:

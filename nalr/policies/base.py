@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from enum import Enum
@@ -113,8 +114,11 @@ class Policy(ABC):
         """
         return lr if repeated == 1 else 0.5 * lr
 
-    def limit_first_step(self, promise: float, loss: float) -> float:
-        """Return the share to keep of the first step, which promised to lower this loss by `promise`."""
+    def limit_first_step(self, promise: float, loss: float, length: float = math.nan) -> float:
+        """Return the share to keep of the first step, which promised to lower this loss by `promise`.
+
+        `length` is its length over that of the parameters; nan where it is not known.
+        """
         return 1.0
 
     def restart(self, lr: float) -> None:  # noqa: B027 - most rules have nothing to do

@@ -90,7 +90,9 @@ class Engine:
         first = self._first
         if first is not None:
             first.measure(self.measurement.last_factor, accumulation(self.optimizer))
-            if not first.waiting:
+            if first.waiting:  # until its loss has come, nothing is longer than its parameters allow
+                first.shorten(self.adaptive.policy.limit_first_step(0.0, 0.0, first.length))
+            else:
                 self._shorten(first, 1.0)
         if self.rollback is not None and self.rollback.due:
             self.rollback.restore()
@@ -167,7 +169,7 @@ class Engine:
     def _shorten(self, first: FirstStep, factor: float) -> None:
         """Shorten the first step to `factor` of it, or further where that promises too much."""
         assert first.loss is not None
-        share = self.adaptive.limit_first_step(factor * first.promise, first.loss)
+        share = self.adaptive.limit_first_step(factor * first.promise, first.loss, factor * first.length)
         first.shorten(factor * share)
         self._first = None
 

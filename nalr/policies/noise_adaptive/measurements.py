@@ -68,6 +68,7 @@ class Measurements:
             evidence.step,
             evidence.loss,
             moments.mean_squared_norm,
+            moments.parameters_squared_norm or math.nan,
             noise,
             floor,
             plain,

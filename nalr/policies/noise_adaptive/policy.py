@@ -174,9 +174,9 @@ class NoiseAdaptive(Policy):
 
     # -- from outside -------------------------------------------------------------------------------
 
-    def limit_first_step(self, promise: float, loss: float) -> float:
+    def limit_first_step(self, promise: float, loss: float, length: float = math.nan) -> float:
         """Return the share to keep of the first step: it may promise at most a part of the loss."""
-        share = self._start.share(promise, loss)
+        share = self._start.share(promise, loss, length)
         if share < 1.0:
             self._course.rate = max(share * self._course.rate, self._plan.min_lr)
         return share

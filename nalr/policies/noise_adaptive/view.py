@@ -27,6 +27,8 @@ class View(NamedTuple):
         The loss of this step's samples.
     squared_norm : float
         |ḡ|².
+    parameters_squared_norm : float
+        |x|² before the first step; nan where it is not known.
     noise : float or None
         tr Σ/B, averaged over steps.
     floor : float or None
@@ -42,6 +44,7 @@ class View(NamedTuple):
     step: int
     loss: float
     squared_norm: float
+    parameters_squared_norm: float
     noise: float | None
     floor: float | None
     plain: bool

@@ -38,13 +38,21 @@ class FirstStep:
     ----------
     promise : float
         ⟨g, s⟩ of the step s = x_before − x_now, once it has been measured.
+    length : float
+        |s|/|x|, and what it grows to; nan until it has been measured, and where |x| is zero.
     """
 
     def __init__(self, parameters: Sequence[Tensor], moments: Moments, loss: float | None) -> None:
         self.moments, self.loss = moments, loss
-        self.promise = 0.0
+        self.promise, self.length = 0.0, math.nan
+        self._kept = 1.0  # share of the step that was kept so far
         self._parameters = parameters
         self._before = [p.detach().clone() for p in parameters]
+        self.moments = moments._replace(parameters_squared_norm=self._squared_norm())
+
+    def _squared_norm(self) -> float:
+        """Return |x|² before the step."""
+        return sum(float(torch.sum(x * x, dtype=wide(x))) for x in self._before)
 
     @property
     def waiting(self) -> bool:
@@ -66,27 +74,33 @@ class FirstStep:
                 squared_step += float(torch.sum(step * step, dtype=wide(step)))
                 squared_gradient += float(torch.sum(parameter.grad * parameter.grad, dtype=wide(step)))
         along = product >= ALONG * math.sqrt(squared_step * squared_gradient)
+        self.length = math.nan
+        if self.moments.parameters_squared_norm > 0.0:
+            self.length = accumulation * math.sqrt(squared_step / self.moments.parameters_squared_norm)
         self.promise = 0.0 if along and accumulation == 1.0 else accumulation * factor * product
 
     @torch.no_grad()
     def shorten(self, factor: float) -> None:
         """Put the parameters back to where a step of `factor` times the length would have led."""
-        if factor < 1.0:
+        if factor < self._kept:
             for parameter, before in zip(self._parameters, self._before, strict=True):
-                parameter.copy_(torch.lerp(before, parameter, factor))
+                parameter.copy_(torch.lerp(before, parameter, factor / self._kept))
+            self._kept = factor
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of a step whose loss has not come."""
         before = [b.clone() for b in self._before]
-        return {"moments": list(self.moments), "before": before, "promise": self.promise}
+        numbers = [self.promise, self.length, self._kept]
+        return {"moments": list(self.moments), "before": before, "numbers": numbers}
 
     @classmethod
     def resumed(cls, state: Mapping[str, Any], parameters: Sequence[Tensor]) -> FirstStep:
         """Return the step that `state_dict` was called on, for these parameters."""
         first = cls(parameters, Moments(*state["moments"]), None)
-        first.promise = state["promise"]
         for own, saved in zip(first._before, state["before"], strict=True):
             own.copy_(saved)
+        first.moments = Moments(*state["moments"])
+        first.promise, first.length, first._kept = state["numbers"]
         return first
 
 
