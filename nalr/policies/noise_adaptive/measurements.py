@@ -102,6 +102,7 @@ class Measurements:
             self.agreement.begin()
             if self.curvature.reach is None or stretch.level is Level.NEW:  # κ, where known, is a witness
                 self.gradient.begin()
+                self.overlap.begin()
         elif stretch.rise is not None:
             level.rebase(stretch.rise)
 

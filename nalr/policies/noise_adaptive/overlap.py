@@ -21,8 +21,7 @@ class StepOverlap:
     last: float = 0.0  # that of the last step alone
     scale: float = 1.0  # length of a step over that of rate times gradient; 1 before the first step
     relative_length: float | None = None  # the last step's length over the longest displacement
-    product: float = 0.0  # average of ⟨ḡ′, s⟩
-    lengths: float = 0.0  # average of |ḡ′||s|
+    count: int = 0  # steps in `cosine`
     steps: float = 0.0  # average of |s|²/η²
     gradients: float = 0.0  # average of |ḡ|²
     longest: float = 0.0  # largest |x₀ − x|² so far
@@ -37,15 +36,28 @@ class StepOverlap:
         squared = moments.step_squared_norm
         if math.isnan(squared) or not made > 0.0:
             return
-        norm, keep = moments.mean_squared_norm, self.DECAY
-        self.product = keep * self.product + (1.0 - keep) * moments.step_product
-        lengths = math.sqrt(squared) * math.sqrt(norm)
-        self.last = moments.step_product / lengths if lengths > 0.0 else 0.0
-        self.lengths = keep * self.lengths + (1.0 - keep) * lengths
-        keep = self.SCALE_DECAY
+        norm, keep = moments.mean_squared_norm, self.SCALE_DECAY
+        self._average(moments.step_product, math.sqrt(squared) * math.sqrt(norm))
         self.steps = keep * self.steps + (1.0 - keep) * min(math.sqrt(squared) / made, 1e150) ** 2
         self.gradients = keep * self.gradients + (1.0 - keep) * norm
         self.longest = max(self.longest, moments.displacement_squared_norm)
-        self.cosine = self.product / self.lengths if self.lengths > 0.0 else None
         self.scale = math.sqrt(self.steps / self.gradients) if self.gradients > 0.0 else 1.0
         self.relative_length = math.sqrt(squared / self.longest) if self.longest > 0.0 else None
+
+    def _average(self, product: float, lengths: float) -> None:
+        """Average the cosines, not their parts: the long steps of an explosion must not outweigh all after.
+
+        A step that rounding hides, or without a gradient at its end, is no evidence, and ends the old.
+        """
+        if not lengths > 0.0:
+            self.cosine, self.last, self.count = None, 0.0, 0
+            return
+        self.last = min(max(product / lengths, -1.0), 1.0)
+        self.count += 1
+        share = max(1.0 - self.DECAY, 1.0 / self.count)
+        before = 0.0 if self.cosine is None else self.cosine
+        self.cosine = before + share * (self.last - before)
+
+    def begin(self) -> None:
+        """Forget the steps so far, but not how long the optimizer makes them."""
+        self.cosine, self.count, self.longest = None, 0, 0.0
