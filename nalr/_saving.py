@@ -44,10 +44,14 @@ def saved(controller: Any) -> dict[str, Any]:
 
 
 def load(controller: Any, state: Mapping[str, Any]) -> None:
-    """Take what `saved` returned."""
-    _state.saved_by(controller, state)
+    """Take what `saved` returned; the number of steps in all may have changed."""
+    _state.saved_by(controller, state, except_for="total_steps")
+    before = _state.setting(state, "total_steps")
     for name, place in PARTS.items():
-        getattr(controller, place).load_state_dict(state[name])
+        if name == "policy" and before != controller.total_steps:
+            controller.policy.load_other_plan(state[name], state["state"][0], before)
+        else:
+            getattr(controller, place).load_state_dict(state[name])
     controller._state = RunState(*state["state"])
     decision = state["decision"]
     controller._decision = decision and Decision(decision[0], Reason(decision[1]), dict(decision[2]))

@@ -307,7 +307,16 @@ class NoiseAdaptiveLR:
         return _saving.saved(self)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take a state of `state_dict` of the same settings: what follows is the same, bit for bit."""
+        """Take a state of `state_dict` of the same settings: what follows is the same, bit for bit.
+
+        `total_steps` alone may differ, to make a run longer or shorter: the rate goes on as if it had been
+        planned so from the start.
+
+        Raises
+        ------
+        ValueError
+            If another setting differs; nothing is changed then.
+        """
         _saving.load(self, state)
 
 

@@ -137,3 +137,8 @@ class AdaScale(Policy):
         """Take the state of `state_dict` exactly."""
         self._state = _State(**state["state"])
         self.schedule.load_state_dict(state["schedule"])
+
+    def load_other_plan(self, state: Mapping[str, Any], step: int, total_steps: int | None) -> None:
+        """Take the state; the schedule goes on by the plan of `begin`."""
+        self._state = _State(**state["state"])
+        self.schedule.load_other_plan(state["schedule"], step, total_steps)
