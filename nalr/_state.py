@@ -64,7 +64,7 @@ def differing(here: ast.expr | None, saved: ast.expr | None) -> list[tuple[str, 
     mine, theirs = _arguments(here), _arguments(saved)
     if ast.unparse(here.func) != ast.unparse(saved.func) or set(mine) != set(theirs):
         return None
-    found = []
+    found: list[tuple[str, str, str]] = []
     for name, value in mine.items():
         other = theirs[name]
         if ast.unparse(value) == ast.unparse(other):
