@@ -70,11 +70,12 @@ def differing(here: ast.expr | None, saved: ast.expr | None) -> list[tuple[str, 
         if ast.unparse(value) == ast.unparse(other):
             continue
         inner = differing(value, other)
-        found += (
-            [(name, ast.unparse(value), ast.unparse(other))]
-            if inner is None
-            else [(f"{name}.{each}", *values) for each, *values in inner]
-        )
+        if inner is None:
+            found.append((name, ast.unparse(value), ast.unparse(other)))
+        else:
+            found += [
+                (f"{name}.{each}", mine_there, theirs_there) for each, mine_there, theirs_there in inner
+            ]
     return found
 
 
