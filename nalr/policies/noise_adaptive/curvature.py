@@ -46,8 +46,9 @@ class StepCurvature:
         before = 0.0 if self.reach is None else min(max(self.reach, -1.0), 3.0)
         self.steep = self.SLOW_DECAY * self.steep + (1.0 - self.SLOW_DECAY) * before
         self._take(moments, made)
-        self.along_step = self.change / self.length if self.length > 0.0 else None
-        self.reach = None if self.along_step is None else lr * self.along_step
+        bend = self.change / self.length if self.length > 0.0 else math.nan
+        self.along_step = bend if math.isfinite(lr * bend) else None
+        self.reach = None if self.along_step is None else lr * bend
         norm = self.squared_norm = moments.mean_squared_norm
         self.signal = moments.signal if moments.num_rows > 1 else norm
         self.clear = moments.num_rows > 1 and self.signal > self.CLEAR * norm
@@ -67,6 +68,8 @@ class StepCurvature:
             self.loss_change = -product
             return
         slope = product / made if made > 0.0 else 0.0
+        if not math.isfinite(self.signal - slope) or not math.isfinite(self.squared_norm * made):
+            return
         keep = self.CLEAR_DECAY if self.clear else self.DECAY
         self.change = keep * self.change + (1.0 - keep) * (self.signal - slope)
         self.length = keep * self.length + (1.0 - keep) * self.squared_norm * made

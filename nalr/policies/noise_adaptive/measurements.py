@@ -77,7 +77,7 @@ class Measurements:
         made = 1.0
         if self.curvature.reach is None and seen > 2:
             made = self._settings.memory * self.overlap.scale
-        return 0.25 * lr * made * noise
+        return min(0.25 * lr * made * min(noise, 1e300), 1e300)
 
     def begin_stretch(self, seen: int, rise: float | None) -> None:
         """Forget what is of parameters left behind; with `rise`, measure rises of the loss from here on."""
