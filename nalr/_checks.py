@@ -71,7 +71,7 @@ def refuse_masked(name: str, value: Any) -> None:
     """
     for array in value if type(value) in (list, tuple) else (value,):
         if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
-            masked = int(np.ma.getmaskarray(array).sum())  # type: ignore[no-untyped-call]
+            masked = int(np.ma.getmaskarray(array).sum())
             raise ValueError(
                 f"`{name}` must not have masked values, got {masked} of {array.size}. "
                 "Leave their rows out, or give a number for them with `.filled(number)`."
