@@ -13,8 +13,8 @@ no signatures
     Importing a module of kernels compiles nothing; the first call does.
 ``cache=True``
     A process loads in milliseconds what another compiled in seconds. Numba raises at decoration where no
-    directory can be written (numba#5566), as in many containers, or there is no source; we compile in memory there. Other file
-    errors are handled in `nalr.kernels._cache`.
+    directory can be written (numba#5566), as in many containers, and without source files; we compile in
+    memory there. Other file errors are handled in `nalr.kernels._cache`.
 """
 
 from __future__ import annotations

@@ -73,8 +73,8 @@ class Losses:
         if self._in_a_row == 1:
             self._warn(
                 f"A loss was given after {self._estimated} steps without one, so it is not used, and the "
-                "rate follows the change that gradients predict: call `step(loss)` after each step, with its own "
-                "training loss."
+                "rate follows the change that gradients predict: call `step(loss)` after each step, with its "
+                "own training loss."
             )
         elif math.isfinite(loss):
             self._given, self._offset = True, loss - self._estimate

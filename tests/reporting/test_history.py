@@ -59,6 +59,14 @@ def test_a_csv_that_a_spreadsheet_saved_is_read_as_it_was_written(tmp_path):
     assert str(nalr.report(saved)) == str(nalr.report(written))
 
 
+@pytest.mark.parametrize("content", ["step,loss\n".encode("utf-16"), b"\x89PNG\r\n"])
+def test_what_is_no_text_is_refused(tmp_path, content):
+    file = tmp_path / "run.csv"
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=r"run.csv` must be a CSV file in UTF-8 \("):
+        nalr.report(file)
+
+
 def test_columns_are_read_from_whatever_has_them():
     history = filled(5)
     expected = history.to_numpy()
