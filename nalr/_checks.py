@@ -27,7 +27,7 @@ def real(name: str, value: Any, rule: str, low: float, high: float, *, closed: s
     `closed` says which ends belong to the range: "both", "left", "right" or "neither". `rule` is the
     text of the range as the message gives it.
     """
-    if isinstance(value, bool) or not isinstance(value, (numbers.Real, np.number)):
+    if isinstance(value, bool) or not isinstance(value, (numbers.Real, np.floating, np.integer)):
         raise TypeError(f"`{name}` must be a real number {rule}, got {value!r}.")
     number = float(value)
     above = number >= low if closed in ("both", "left") else number > low
@@ -64,6 +64,34 @@ def word(name: str, value: Any) -> int:
     return number
 
 
+def refuse_masked(name: str, value: Any) -> None:
+    """Raise if a masked array has masked values: NumPy forgets the mask on the way to an array.
+
+    Items of a list are looked at too, one level deep.
+    """
+    for array in value if type(value) in (list, tuple) else (value,):
+        if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
+            masked = int(np.ma.getmaskarray(array).sum())
+            raise ValueError(
+                f"`{name}` must not have masked values, got {masked} of {array.size}. "
+                "Leave their rows out, or give a number for them with `.filled(number)`."
+            )
+
+
+def array(name: str, value: Any) -> np.ndarray[Any, Any]:
+    """Return `value` as an array, if nothing in it is masked."""
+    refuse_masked(name, value)
+    return np.asarray(value)
+
+
+def real_array(name: str, value: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return `value` as an array of float64, if nothing in it is masked or complex."""
+    found = array(name, value)
+    if found.dtype.kind == "c":
+        raise TypeError(f"`{name}` must hold real numbers, got dtype {found.dtype}.")
+    return found.astype(np.float64, copy=False)
+
+
 def scalar(name: str, value: Any) -> float:
     """Return a loss-like `value` as a float: a number, or an array or tensor of one element.
 
@@ -72,6 +100,7 @@ def scalar(name: str, value: Any) -> float:
     if type(value) is float:
         return value
     number = value
+    refuse_masked(name, value)
     if hasattr(value, "item"):
         try:
             number = value.item()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
 from typing import Any
 
 from numpy.typing import ArrayLike
 
-from nalr import _checks, _state
+from nalr import _checks, _saving
 from nalr.arrays.gradients import as_rows, as_vector
 from nalr.loss.smoother import LossSmoother
 from nalr.moments.path import DTYPES, Path
@@ -32,17 +31,6 @@ SETTINGS = (
     *("base_lr", "min_lr", "max_lr", "total_steps", "alpha", "cooldown"),
     *("estimator", "smoother", "policy", "path_dtype"),
 )
-
-
-@dataclass(slots=True)
-class _State:
-    """What changes besides the parts that keep their own state."""
-
-    step: int = 0  # calls so far
-    lr: float = math.nan  # the answer to the last of them
-    applied_lr: float = 0.0  # the rate of the step that led to the next call; 0 where it is not known
-    skipped: int = 0  # calls in a row that were not finite
-    nonfinite: int = 0  # values that were not finite, losses among them
 
 
 class NoiseAdaptiveLR:
@@ -141,7 +129,7 @@ class NoiseAdaptiveLR:
         self.history.reset()
         self._rows = RowAccumulator()
         self._path.reset()
-        self._state = _State()
+        self._state = _saving.RunState()
         self._decision: Decision | None = None
 
     # -- one step -----------------------------------------------------------------------------------
@@ -317,31 +305,20 @@ class NoiseAdaptiveLR:
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything needed to go on exactly: numbers, strings, lists, dicts and NumPy arrays."""
-        decision = self._decision
-        return {
-            "settings": repr(self),
-            "state": list(astuple(self._state)),
-            "decision": decision and [decision.lr, decision.reason.value, dict(decision.evidence)],
-            "estimator": self.estimator.state_dict(),
-            "smoother": self.smoother.state_dict(),
-            "policy": self.policy.state_dict(),
-            "history": self.history.state_dict(),
-            "rows": self._rows.state_dict(),
-            "path": self._path.state_dict(),
-        }
+        return _saving.saved(self)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take a state of `state_dict` of the same settings: what follows is the same, bit for bit."""
-        _state.saved_by(self, state)
-        self.estimator.load_state_dict(state["estimator"])
-        self._state = _State(*state["state"])
-        decision = state["decision"]
-        self._decision = decision and Decision(decision[0], Reason(decision[1]), dict(decision[2]))
-        self.smoother.load_state_dict(state["smoother"])
-        self.policy.load_state_dict(state["policy"])
-        self.history.load_state_dict(state["history"])
-        self._rows.load_state_dict(state["rows"])
-        self._path.load_state_dict(state["path"])
+        """Take a state of `state_dict` of the same settings: what follows is the same, bit for bit.
+
+        `total_steps` alone may differ, to make a run longer or shorter: the rate goes on as if it had been
+        planned so from the start.
+
+        Raises
+        ------
+        ValueError
+            If another setting differs; nothing is changed then.
+        """
+        _saving.load(self, state)
 
 
 def _part(name: str, value: Any, kind: type) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 import nalr
@@ -24,10 +26,13 @@ def test_version_is_printed():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "the following arguments are required: command"),
         (("fly",), "invalid choice: 'fly'"),
-        (("--loud",), "the following arguments are required: command"),
-        (("demo", "--loud"), "unrecognized arguments: --loud"),
+        (("--loud",), "nalr: unrecognized arguments: --loud (see nalr --help)"),
+        (("demo", "--loud"), "nalr demo: unrecognized arguments: --loud (see nalr demo --help)"),
+        (("race", "--loud", "now"), "nalr race: unrecognized arguments: --loud now (see nalr race --help)"),
+        (("bench", "training", "--loud"), "nalr bench training: unrecognized arguments: --loud"),
+        (("report",), "nalr report: the following arguments are required: FILE"),
+        (("report", "run.csv", "--save", "run.txt"), "nalr report: argument --save: "),
         (("demo", "--jobs", "0"), "argument --jobs: must be a whole number of at least 1, got '0'"),
         (("demo", "--seed", "-1"), "argument --seed: must be a whole number of at least 0, got '-1'"),
         (("doctor", "--loud"), "unrecognized arguments: --loud"),
@@ -70,6 +75,47 @@ def test_help_names_the_commands_and_their_options(capsys, arguments, expected):
     assert expected in capsys.readouterr().out
 
 
+def test_without_a_command_the_help_is_printed(capsys):
+    assert main([]) == 0
+    alone = capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert (alone.out, alone.err) == (capsys.readouterr().out, "")
+
+
+@pytest.fixture
+def saved(tmp_path):
+    adaptive = nalr.NoiseAdaptiveLR(0.1)
+    for _ in range(30):
+        adaptive.update_policy(nalr.Moments.from_norms([1.2, 0.8], 0.9, dimension=10), loss=2.0)
+    adaptive.history.to_csv(tmp_path / "run.csv")
+    return tmp_path / "run.csv"
+
+
+def test_report_prints_what_the_library_reports(saved, capsys):
+    assert main(["report", str(saved)]) == 0
+    out, err = capsys.readouterr()
+    assert (out, err) == (f"{nalr.report(saved)}\n", "")
+    assert main(["report", "--json", str(saved)]) == 0
+    assert json.loads(capsys.readouterr().out) == nalr.report(saved).to_dict()
+
+
+def test_report_draws_a_picture(saved, capsys):
+    picture = saved.with_suffix(".png")
+    assert main(["report", str(saved), "--save", str(picture)]) == 0
+    assert picture.read_bytes().startswith(b"\x89PNG") and capsys.readouterr().err == f"{picture}\n"
+
+
+@pytest.mark.parametrize("content", [None, "a,b\n1,2\n", "step,loss,lr\n1,2\n", "\x89PNG"])
+def test_report_says_in_one_line_what_is_no_history(tmp_path, capsys, content):
+    file = tmp_path / "run.csv"
+    if content is not None:
+        file.write_text(content, encoding="latin-1")
+    assert main(["report", str(file)]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("nalr report: ") and err.count("\n") == 1 and "run.csv" in err
+
+
 def test_a_start_loads_nothing_heavy():
     code = (
         "import sys\n"
@@ -94,12 +140,12 @@ def test_demo_is_run_with_the_options_given(monkeypatch):
     assert str(options.save) == "figures" and not options.interactive
 
 
-@pytest.mark.parametrize("command", ["demo", "doctor", "race", "warmup"])
+@pytest.mark.parametrize("command", ["demo", "doctor", "race", "report", "warmup"])
 def test_each_command_is_run_from_its_home_and_may_be_interrupted(monkeypatch, capsys, command):
     def interrupted(options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(f"{homes[command]}.run", interrupted)
-    assert main([command]) == 130
+    assert main([command, *["run.csv"] * (command == "report")]) == 130
     out, err = capsys.readouterr()
     assert (out, err) == ("", "Interrupted.\n")

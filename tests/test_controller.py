@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nalr import LossSmoother, Moments, NoiseAdaptiveLR, NoiseEstimator, create_noisy_landscape
 from nalr.arrays.gradients import as_rows
-from nalr.policies import Constant, NoiseAdaptive, Reason
+from nalr.policies import AdaScale, Constant, NoiseAdaptive, Reason, WarmupCosine, WarmupLinear
 from tests.noise.test_estimator import same
 
 
@@ -145,9 +145,52 @@ def test_a_state_of_other_settings_is_refused_and_changes_nothing(steps):
     controller = NoiseAdaptiveLR(0.01)
     feed(controller, steps[:5])
     before = copy.deepcopy(controller.state_dict())
-    with pytest.raises(ValueError, match="`state` must have been saved by NoiseAdaptiveLR"):
-        controller.load_state_dict(NoiseAdaptiveLR(0.02).state_dict())
+    with pytest.raises(ValueError) as refusal:
+        controller.load_state_dict(NoiseAdaptiveLR(0.01, cooldown=3, total_steps=9).state_dict())
+    assert str(refusal.value) == (
+        "`state` must have been saved by NoiseAdaptiveLR with cooldown=20, got one with cooldown=3."
+    )
     assert same(controller.state_dict(), before)
+
+
+def bowl_run(controller, start, stop, x):
+    """Descend a noisy bowl from `x`; the noise of a step is the same in every run."""
+    spectrum, rates = np.array([1.0, 0.1, 3.0]), []
+    for step in range(start, stop):
+        noise = np.random.default_rng([1, step]).normal(size=(8, 3))
+        gradients = x * spectrum + noise
+        rates.append(controller.get_adapted_lr(gradients, 0.5 * float(x @ (spectrum * x))))
+        x = x - rates[-1] * gradients.mean(axis=0)
+    return np.array(rates), x
+
+
+@pytest.mark.parametrize(
+    ("planned", "made", "now"),
+    [(400, 400, 800), (400, 200, 800), (800, 300, 400), (800, 500, 400), (None, 300, 600), (600, 300, None)],
+)
+def test_a_run_resumed_with_another_horizon_goes_on_as_if_so_planned(planned, made, now):
+    stop = max(now or 0, made + 100)
+    whole, _ = bowl_run(NoiseAdaptiveLR(0.01, total_steps=now), 0, stop, np.ones(3))
+    first, resumed = (NoiseAdaptiveLR(0.01, total_steps=total) for total in (planned, now))
+    _, x = bowl_run(first, 0, made, np.ones(3))
+    resumed.load_state_dict(first.state_dict())
+    rates, _ = bowl_run(resumed, made, stop, x)
+    if now is not None and made >= now:  # the run is over
+        assert rates.max() < 1e-6
+        return
+    assert 0.5 < rates[0] / whole[made] < 2.0
+    assert 0.4 < np.median(rates[: (stop - made) // 2] / whole[made : (made + stop) // 2]) < 2.5
+
+
+@pytest.mark.parametrize("kind", [WarmupCosine, WarmupLinear, lambda: AdaScale(WarmupCosine())])
+def test_a_published_schedule_follows_the_new_horizon(kind):
+    whole, first, resumed = (NoiseAdaptiveLR(0.1, total_steps=n, policy=kind()) for n in (90, 60, 90))
+    row = np.ones((1, 3))  # without noise: the schedule is all that there is
+    rates = [whole.get_adapted_lr(row, 1.0) for _ in range(90)]
+    for _ in range(40):
+        first.get_adapted_lr(row, 1.0)
+    resumed.load_state_dict(first.state_dict())
+    assert [resumed.get_adapted_lr(row, 1.0) for _ in range(50)] == rates[40:]
 
 
 def test_reset_begins_the_same_run_again(steps):

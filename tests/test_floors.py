@@ -20,7 +20,7 @@ arrays loss
 moments
 noise curvature policies
 reporting
-controller plotting
+_saving controller plotting
 torch machine
 nalr_bench
 cli

@@ -31,6 +31,45 @@ def test_a_state_of_another_object_is_refused_by_naming_both(state):
         _state.saved_by(Record(), state)
 
 
+class Settings:
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+@pytest.mark.parametrize(
+    ("here", "saved", "message"),
+    [
+        (
+            "A(x=1, y=2)",
+            "A(x=1, y=3)",
+            "saved by Settings with y=2, got one with y=3.",
+        ),
+        ("A(1, 2)", "A(1, 3)", "`state` must have been saved by Settings with 1=2, got one with 1=3."),
+        (
+            "A(x=B(z=.1), y=2)",
+            "A(x=B(z=.2), y=3)",
+            "`state` must have been saved by Settings with x.z=0.1, got one with x.z=0.2. Also different: y.",
+        ),
+        ("A(x=B(z=1))", "A(x=C(z=1))", "Settings with x=B(z=1), got one with x=C(z=1)."),
+        ("A(x=1)", "A(y=1)", "`state` must have been saved by A(x=1), got one of 'A(y=1)'."),
+        ("A(x=<B>)", "A(x=<C>)", "`state` must have been saved by A(x=<B>), got one of 'A(x=<C>)'."),
+    ],
+)
+def test_the_setting_that_differs_is_named(here, saved, message):
+    with pytest.raises(ValueError) as refusal:
+        _state.saved_by(Settings(here), {"settings": saved})
+    assert str(refusal.value).endswith(message)
+
+
+def test_a_setting_that_may_differ_is_not_refused_but_others_are():
+    _state.saved_by(Settings("A(x=1, y=2)"), {"settings": "A(x=1, y=3)"}, except_for="y")
+    with pytest.raises(ValueError, match="Settings with x=1, got one with x=2.$"):
+        _state.saved_by(Settings("A(x=1, y=2)"), {"settings": "A(x=2, y=3)"}, except_for="y")
+
+
 @pytest.mark.parametrize(("value", "example"), [(3, 0), (0.5, 1.0), (0.5, None), (None, None), ([0.5], [])])
 def test_a_value_of_the_same_type_is_taken(value, example):
     assert _state.value_like("x", value, example) == value

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
+from nalr import _checks
+
 Array = NDArray[Any]
 
 # float16 and bfloat16 come as integers of their size: see `nalr.kernels._wide`.
@@ -118,7 +120,7 @@ def as_array(name: str, value: Any) -> Array:
         return value
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(value, torch.Tensor):
-        return _floats(name, np.asarray(value))
+        return _floats(name, _checks.array(name, value))
     if value.device.type != "cpu":
         raise TypeError(f"`{name}` must be on the CPU, got a tensor on {value.device}. Use `.cpu()`.")
     tensor = value.detach()

@@ -122,7 +122,7 @@ class FiniteDifferenceProduct:
 
 
 def _floats(name: str, value: Any) -> Floats:
-    array: NDArray[Any] = np.asarray(value)
+    array: NDArray[Any] = _checks.array(name, value)
     if array.dtype not in (np.float32, np.float64):
         raise TypeError(f"`{name}` must hold float32 or float64, got dtype {array.dtype}.")
     return array

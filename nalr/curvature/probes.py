@@ -127,7 +127,7 @@ def _checked_out(out: Any, dim: int) -> Floats:
 
 def vector(name: str, value: Any) -> Floats:
     """Return `value` as a contiguous (D,) array, copied if it is strided."""
-    array = np.asarray(value)
+    array = _checks.array(name, value)
     if array.dtype not in (np.float32, np.float64) or not array.dtype.isnative:
         raise TypeError(f"`{name}` must hold float32 or float64, got dtype {array.dtype}.")
     if array.ndim != 1 or array.size == 0:

@@ -47,7 +47,7 @@ class Product:
     def __call__(self, vector: Floats) -> Floats:
         """Return H·`vector`, (D,) of float32 or float64; it may share memory with `vector`."""
         self.count += 1
-        result = np.asarray(self._apply(vector))
+        result = _checks.array("hvp", self._apply(vector))
         if result.dtype not in (np.float32, np.float64):
             raise TypeError(f"`hvp` must return float32 or float64, got dtype {result.dtype}.")
         if result.shape != (self.dim,):

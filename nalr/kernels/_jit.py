@@ -13,12 +13,13 @@ no signatures
     Importing a module of kernels compiles nothing; the first call does.
 ``cache=True``
     A process loads in milliseconds what another compiled in seconds. Numba raises at decoration where no
-    directory can be written (numba#5566), as in many containers; we compile in memory there. Other file
-    errors are handled in `nalr.kernels._cache`.
+    directory can be written (numba#5566), as in many containers, and without source files; we compile in
+    memory there. Other file errors are handled in `nalr.kernels._cache`.
 """
 
 from __future__ import annotations
 
+import linecache
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -41,14 +42,24 @@ def _compile(function: Function, **options: Any) -> Function:
             if "cannot cache" not in str(error):
                 raise
             _cache_works = False
-            _cache.warn_once(
-                "nalr found no writable directory for its compiled kernels",
-                "Set NUMBA_CACHE_DIR to a directory that can be written.",
-            )
+            _cache.warn_once(*_cause(function))
         else:
             _cache.protect(kernel)
             return kernel  # type: ignore[no-any-return]
     return numba.njit(function, **options)  # type: ignore[no-any-return]
+
+
+def _cause(function: Callable[..., Any]) -> tuple[str, str]:
+    """Return why Numba has no place for a kernel, and the remedy."""
+    if linecache.getlines(function.__code__.co_filename, function.__globals__):
+        return (
+            "nalr found no writable directory for its compiled kernels",
+            "Set NUMBA_CACHE_DIR to a directory that can be written.",
+        )
+    return (  # Numba dates what it keeps by the source
+        "nalr is installed without its source files, by which compiled kernels are dated to be kept",
+        "Install it with its .py files.",
+    )
 
 
 def jit(function: Function) -> Function:

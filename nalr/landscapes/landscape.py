@@ -291,7 +291,7 @@ class Landscape:
 
 
 def _real_array(name: str, value: ArrayLike) -> Array:
-    array = np.asarray(value)
+    array = _checks.array(name, value)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"`{name}` must hold real numbers, got dtype {array.dtype}.")
     return array.astype(np.float64, copy=False)

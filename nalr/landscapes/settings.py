@@ -12,7 +12,7 @@ from nalr import _checks
 
 def vector(name: str, value: ArrayLike, dim: int) -> NDArray[np.float64]:
     """Return `value` as `dim` finite numbers (D,)."""
-    array = np.asarray(value)
+    array = _checks.array(name, value)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"`{name}` must hold real numbers, got dtype {array.dtype}.")
     if array.shape != (dim,):

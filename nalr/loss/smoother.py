@@ -187,7 +187,7 @@ class LossSmoother:
         >>> LossSmoother(alpha=0.5).smooth([4.0, 2.0, float("inf"), 2.0])
         array([4. , 3. , 3. , 2.5])
         """
-        array = np.asarray(losses)
+        array = _checks.array("losses", losses)
         if array.dtype.kind not in "fiu":
             raise TypeError(f"`losses` must hold real numbers, got dtype {array.dtype}.")
         if array.ndim != 1:

@@ -174,7 +174,7 @@ class Moments(NamedTuple):
 
 def checked_weights(weights: Any, count: int) -> Vector:
     """Return `weights` as an array (count,) of float64, all positive."""
-    shares = [_checks.positive("weights", w) for w in np.asarray(weights).reshape(-1).tolist()]
+    shares = [_checks.positive("weights", w) for w in _checks.array("weights", weights).reshape(-1).tolist()]
     if len(shares) != count:
         raise ValueError(f"`weights` must hold one weight for each of the {count} rows, got {len(shares)}.")
     return np.array(shares)

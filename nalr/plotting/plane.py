@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nalr import _checks
+
 Array = NDArray[np.float64]
 
 
@@ -80,7 +82,7 @@ def _center(value: ArrayLike, dim: int) -> Array:
 
 def real_array(name: str, value: ArrayLike) -> Array:
     """Return `value` as float64 if it holds real numbers."""
-    array = np.asarray(value)
+    array = _checks.array(name, value)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"`{name}` must hold real numbers, got dtype {array.dtype}.")
     return array.astype(np.float64)

@@ -136,3 +136,7 @@ class Policy(ABC):
     @abstractmethod
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take the state of `state_dict` exactly."""
+
+    def load_other_plan(self, state: Mapping[str, Any], step: int, total_steps: int | None) -> None:
+        """Take a state after `step` steps of a run of `total_steps`, not of those that `begin` named."""
+        self.load_state_dict(state)

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nalr import _checks
+
 REQUIRED = ("step", "loss", "lr")
 """What columns must have to be those of a run."""
 
@@ -64,8 +66,9 @@ def _values(column: Any) -> Any:
 
 
 def _numbers(name: str, column: Any) -> NDArray[np.float64]:
+    _checks.refuse_masked(name, _values(column))
     try:
-        array = np.asarray(_values(column), dtype=np.float64)  # None becomes nan
+        array = _checks.real_array(name, _values(column))  # None becomes nan
     except (TypeError, ValueError) as error:
         raise TypeError(f"`{name}` must hold real numbers.") from error
     if array.ndim != 1:

@@ -111,8 +111,11 @@ def _steps_spanned(steps: Array) -> int:
 
 def _csv_columns(path: str | PathLike[str]) -> Mapping[str, list[str]]:
     """Return the columns of a file of `History.to_csv`; an empty field is nan."""
-    with open(path, newline="", encoding="utf-8") as file:
-        header, *rows = list(csv.reader(file)) or [[]]
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        try:
+            header, *rows = list(csv.reader(file)) or [[]]
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise ValueError(f"`{path}` must be a CSV file in UTF-8 ({error}).") from None
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
             raise ValueError(

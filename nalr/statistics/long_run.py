@@ -29,6 +29,9 @@ GATE = 1.0
 FEWEST_FREEDOM = 1.5
 """Degrees of freedom on runs so short that next to none are left: t is then 6.2 at 95 %."""
 
+LARGEST = 1e290
+"""Squares up to here: sums over any run stay below the largest float."""
+
 
 class Covariance(NamedTuple):
     """Covariance of the averages of the pair, and the degrees of freedom behind it.
@@ -48,7 +51,7 @@ class Covariance(NamedTuple):
 def long_run_covariance(blocks: Blocks, decay: float, count: int) -> Covariance | None:
     """Return the covariance of the two decayed averages over `count` steps.
 
-    None for too few blocks, and where squares of the values overflow.
+    None for too few blocks, and where squares of the values come near overflow.
 
     Var Σ wₜyₜ = ω² Σ wₜ² for weights that change slowly, ω² = Σₖ Cov(yₜ, yₜ₊ₖ) the long-run variance. The
     block means are projected on the slowest waves (cosines, orthogonal to the mean and to a linear trend),
@@ -62,7 +65,8 @@ def long_run_covariance(blocks: Blocks, decay: float, count: int) -> Covariance 
     if len(full) < FEWEST_BLOCKS:
         return None
     means = np.array([(b.first.mean, b.second.mean) for b in full])
-    if not all(math.isfinite(s.squares + s.changes) for b in full for s in (b.first, b.second)):
+    squares = max(max(s.squares, s.changes) for b in full for s in (b.first, b.second))
+    if not (squares < LARGEST and float(np.abs(means).max()) < math.sqrt(LARGEST)):  # also nan
         return None
     waves = _waves(len(full), min(MOST_WAVES, len(full) - 2))
     heights = waves @ means

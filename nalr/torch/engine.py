@@ -129,8 +129,8 @@ class Engine:
             self._first = FirstStep(parameters, moments, number)
             if number is None:
                 return None
-        if number is None:
-            number = self.losses.estimated(moments.step_product)
+        if number is None or not self.losses.plain:
+            number = self.losses.of_step(number, moments.step_product)
         return None if number is None else (moments, number)
 
     def _decide(self, moments: Moments, loss: float) -> float:

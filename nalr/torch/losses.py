@@ -20,12 +20,18 @@ class Losses:
     ----------
     latest : float, Tensor or None
         As it was given: reading a tensor waits for the device that it is on. Who uses it sets it to None.
+    plain : bool
+        Whether losses are used as they are given: a loss needs no `of_step` then.
     """
 
     def __init__(self) -> None:
         self.latest: Loss | None = None
-        self._given = False  # whether there ever was one
+        self.plain = False
+        self._given = False  # whether losses are the series that decides
         self._estimate = 0.0  # the change of the loss that gradients predict, from the start
+        self._estimated = 0  # steps decided by it
+        self._in_a_row = 0  # losses that came since the last of these steps
+        self._offset = 0.0  # of the losses from the estimates that they follow
         self._warned = False
 
     def give(self, loss: Loss, made: bool = True) -> None:
@@ -33,40 +39,68 @@ class Losses:
 
         One that is not finite, of a step that was not `made`, is that of a step that a GradScaler left out.
         """
-        self._given = True
+        self._given = self._given or not self._estimated
         if made or math.isfinite(float(loss)):
             self.latest = loss
 
-    def estimated(self, step_product: float) -> float | None:
-        """Return the change of the loss that gradients predict, used where no loss was given.
+    def of_step(self, loss: float | None, step_product: float) -> float | None:
+        """Return the loss to decide a step on; the change that gradients predict, where none was ever given.
 
-        None, with one warning, where losses were given before: the two cannot be compared.
+        None, with one warning, where losses were given before: the two cannot be compared. So a loss that
+        comes after such steps is not used either, with a warning: it may be that of an epoch, or of other
+        samples. Where two come in a row they follow the estimates, moved to their level.
 
         Parameters
         ----------
+        loss : float or None
+            As given for this step.
         step_product : float
             ⟨g, s⟩ of the last step s = x_before − x_now; nan before there was one.
         """
-        if not self._given:
-            self._estimate -= 0.0 if math.isnan(step_product) else step_product
+        if self._given or not (self._estimated or loss is None):
+            self._given, self.plain = True, self._offset == 0.0
+            if loss is None:
+                self._warn(
+                    "No loss was given since the last step, so the rate is held: "
+                    "call `step(loss)` after each."
+                )
+            return None if loss is None else loss - self._offset
+        self._estimate -= 0.0 if math.isnan(step_product) else step_product
+        if loss is None:
+            self._estimated, self._in_a_row = self._estimated + 1, 0
             return self._estimate
+        self._in_a_row += 1
+        if self._in_a_row == 1:
+            self._warn(
+                f"A loss was given after {self._estimated} steps without one, so it is not used, and the "
+                "rate follows the change that gradients predict: call `step(loss)` after each step, with its "
+                "own training loss."
+            )
+        elif math.isfinite(loss):
+            self._given, self._offset = True, loss - self._estimate
+        return self._estimate
+
+    def _warn(self, message: str) -> None:
         if not self._warned:
             self._warned = True
-            warnings.warn(
-                "No loss was given since the last step, so the rate is held: call `step(loss)` after each.",
-                NoiseWarning,
-                stacklevel=3,
-            )
-        return None
+            warnings.warn(message, NoiseWarning, stacklevel=4)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state; a loss that waits is read."""
-        latest = None if self.latest is None else float(self.latest)
-        return {"latest": latest, "given": self._given, "estimate": self._estimate}
+        return {
+            "latest": None if self.latest is None else float(self.latest),
+            "given": self._given,
+            "estimate": self._estimate,
+            "estimated": self._estimated,
+            "in_a_row": self._in_a_row,
+            "offset": self._offset,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take the state of `state_dict` exactly."""
         self.latest, self._given, self._estimate = state["latest"], state["given"], state["estimate"]
+        self._estimated, self._in_a_row = state["estimated"], state["in_a_row"]
+        self._offset, self.plain = state["offset"], False
 
 
 def checked(loss: Any) -> Loss:

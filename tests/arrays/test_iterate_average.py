@@ -82,5 +82,5 @@ def test_errors_are_sentences_and_change_nothing():
         averaged.average[0] = 0.0
     with pytest.raises(ValueError, match="`power` must be at least 0"):
         IterateAverage(-1.0)
-    with pytest.raises(ValueError, match=r"must have been saved by IterateAverage\(power=1.0\)"):
+    with pytest.raises(ValueError, match="saved by IterateAverage with power=1.0, got one with power=8.0.$"):
         IterateAverage(1.0).load_state_dict(averaged.state_dict())

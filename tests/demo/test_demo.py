@@ -6,7 +6,6 @@ import json
 import math
 import os
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -41,7 +40,7 @@ from nalr_bench.demo.table import HEADINGS, render
 from nalr_bench.parallel import Workers
 from nalr_bench.race.engine.result import Result
 from nalr_bench.race.engine.run import Start
-from tests.helpers import HANG, run_python
+from tests.helpers import HANG, process_group, run_python
 
 TOP = Path(__file__).resolve().parents[2]
 
@@ -330,20 +329,29 @@ def test_ctrl_c_exits_with_130_and_one_line(tmp_path):
     )
     file = tmp_path / "interrupted.py"
     file.write_text(script)
-    with subprocess.Popen(
-        [sys.executable, str(file)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,  # Ctrl-C reaches the whole group, workers too
-    ) as process:
-        try:
-            wait_for(started)
-            os.killpg(process.pid, signal.SIGINT)
-            out, err = process.communicate(timeout=HANG)
-        finally:
-            process.kill()
+    with process_group(sys.executable, str(file)) as process:
+        wait_for(started)
+        os.killpg(process.pid, signal.SIGINT)  # Ctrl-C reaches the whole group, workers too
+        out, err = process.communicate(timeout=HANG)
     assert (process.returncode, out, err) == (130, "", "Interrupted.\n")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs process groups")
+def test_a_test_that_fails_leaves_no_process():
+    reads, writes = os.pipe()  # ends when the last process that holds `writes` has ended
+    worker = "import time; print('up', flush=True); time.sleep(600)"
+    leader = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {worker!r}], close_fds=False)"
+    os.set_inheritable(writes, True)
+    with (
+        pytest.raises(ZeroDivisionError),
+        process_group(sys.executable, "-c", leader, pass_fds=(writes,)) as process,
+    ):
+        os.close(writes)
+        assert process.stdout.readline() == "up\n"
+        _ = 1 / 0
+    with os.fdopen(reads) as pipe:
+        assert pipe.read() == ""
+    assert process.returncode == -signal.SIGKILL
 
 
 def wait_for(path):

@@ -6,6 +6,7 @@ that do not ask for an empty one.
 
 from __future__ import annotations
 
+import compileall
 import importlib.util
 import os
 import shutil
@@ -17,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+import nalr
 from tests.helpers import HANG
 
 pytestmark = pytest.mark.slow
@@ -223,3 +225,25 @@ def test_broken_files_are_one_warning_and_an_answer(smoothing, tmp_path, suffix,
 def test_without_the_compiler_kernels_run_as_python(tmp_path):
     out, err = finish(start(SMOOTH, tmp_path, NUMBA_DISABLE_JIT="1"))
     assert (out, err, list(tmp_path.iterdir())) == (SMOOTHED, "", [])
+
+
+@pytest.mark.slow
+def test_an_installation_without_sources_says_so(tmp_path):
+    """Numba dates what it keeps by the source file, so that NUMBA_CACHE_DIR helps nothing."""
+    package = tmp_path / "nalr"
+    shutil.copytree(Path(nalr.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    assert compileall.compile_dir(package, quiet=1, legacy=True)
+    for file in package.rglob("*.py"):
+        file.unlink()
+    script = f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\n"
+    script += (
+        "import nalr\nprint(nalr.__file__)\nprint(nalr.Moments.from_rows([[1.0], [3.0]]).total_variance)"
+    )
+    process = start(script, tmp_path / "kernels", warnings="default")
+    out, err = finish(process)
+    assert out.split("\n") == [str(package / "__init__.pyc"), "2.0"]
+    assert err.count("Warning: ") == 1
+    assert (
+        "CacheWarning: nalr is installed without its source files, by which compiled kernels are dated to be "
+        "kept, so every process compiles them anew. Install it with its .py files."
+    ) in err

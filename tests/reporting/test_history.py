@@ -5,6 +5,7 @@ import csv
 import numpy as np
 import pytest
 
+import nalr
 from nalr.reporting.columns import REQUIRED, read_columns
 from nalr.reporting.history import COLUMNS, NUMBERS, Entry, History
 
@@ -49,6 +50,21 @@ def test_csv_holds_the_columns(tmp_path):
         rows = list(csv.DictReader(file))
     assert [row["reason"] for row in rows] == history.to_dict()["reason"]
     assert [float(row["loss"]) for row in rows] == history.to_dict()["loss"]
+
+
+def test_a_csv_that_a_spreadsheet_saved_is_read_as_it_was_written(tmp_path):
+    written, saved = tmp_path / "run.csv", tmp_path / "saved.csv"
+    filled(5).to_csv(written)
+    saved.write_bytes(b"\xef\xbb\xbf" + written.read_bytes())  # with a byte-order mark, as Excel does
+    assert str(nalr.report(saved)) == str(nalr.report(written))
+
+
+@pytest.mark.parametrize("content", ["step,loss\n".encode("utf-16"), b"\x89PNG\r\n"])
+def test_what_is_no_text_is_refused(tmp_path, content):
+    file = tmp_path / "run.csv"
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=r"run.csv` must be a CSV file in UTF-8 \("):
+        nalr.report(file)
 
 
 def test_columns_are_read_from_whatever_has_them():

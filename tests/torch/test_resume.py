@@ -136,11 +136,23 @@ def test_a_state_without_our_part_is_the_inner_optimizers():
 @pytest.mark.parametrize("form", ["scheduler", "wrapper"])
 def test_a_state_of_other_settings_is_refused_and_changes_nothing(form):
     run = Run("adamw", form).steps(0, 5)
-    other = Run("adamw", form, total_steps=9).steps(0, 5)
+    other = Run("adamw", form, alpha=0.5).steps(0, 5)
     before = repr(run.adaptive.state_dict())
-    with pytest.raises(ValueError, match="`state` must have been saved by"):
+    message = r"saved by NoiseAdaptiveLR with alpha=0.9, got one with alpha=0.5. Also different: smoother"
+    with pytest.raises(ValueError, match=message):
         run.adaptive.load_state_dict(other.adaptive.state_dict())
     assert repr(run.adaptive.state_dict()) == before
+
+
+@pytest.mark.parametrize("form", ["scheduler", "wrapper"])
+def test_a_finished_run_may_be_made_longer(form):
+    first = Run("adamw", form, total_steps=150).steps(0, 150)
+    longer = Run("adamw", form, total_steps=300)
+    longer.load(first.saved())
+    ended = first.adaptive.controller.lr
+    rates = [longer.steps(step, step + 1).adaptive.controller.lr for step in range(150, 300)]
+    assert ended < 0.1 * first.adaptive.controller.history.to_numpy()["lr"].max()
+    assert rates[0] > 4.0 * ended and rates[-1] < 0.2 * max(rates)
 
 
 def test_a_state_of_other_parameters_is_refused_and_changes_nothing():

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch.optim import lr_scheduler
 
 import nalr.torch
 from nalr._checks import NoiseWarning
+from nalr.torch.losses import Losses
 from tests.torch.training import OPTIMIZERS, Training, effective, same_bits, two_groups
 
 
@@ -229,3 +232,48 @@ def test_detached_the_optimizer_is_as_it_was(name, form):
             if each is plain or step:
                 each.optimizer.step()
     assert same_bits(plain.everything(), training.everything())
+
+
+def epochs(num_epochs: int, batches: int, val_loss: bool) -> tuple[list[float], list[str]]:
+    """Train with `step(val_loss)` once an epoch, as for a plateau scheduler, or with none; rates, reasons."""
+    torch.manual_seed(0)
+    model = torch.nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    scheduler = nalr.torch.NoiseAdaptiveLR(optimizer, noise="steps")
+    inputs = torch.randn(batches, 16, 4)
+    for _ in range(num_epochs):
+        for batch in inputs:
+            optimizer.zero_grad()
+            torch.nn.functional.mse_loss(model(batch), batch.sum(1, keepdim=True)).backward()
+            optimizer.step()
+        if val_loss:
+            scheduler.step(7.0)  # of other samples, far from the estimates, which begin at 0
+    history = scheduler.history.to_dict()
+    return history["lr"], history["reason"]
+
+
+def test_a_loss_once_an_epoch_is_not_mixed_with_estimates():
+    message = "A loss was given after 19 steps without one, so it is not used"
+    with pytest.warns(NoiseWarning, match=message) as warned:
+        rates, reasons = epochs(10, 20, val_loss=True)
+    assert len(warned) == 1
+    assert (rates, reasons) == epochs(10, 20, val_loss=False)
+
+
+def test_losses_that_begin_late_follow_the_estimates():
+    losses = Losses()
+    assert [losses.of_step(None, 0.5) for _ in range(3)] == [-0.5, -1.0, -1.5]
+    with pytest.warns(NoiseWarning, match="A loss was given after 3 steps without one"):
+        assert losses.of_step(9.0, 0.5) == -2.0
+    assert losses.of_step(8.0, 0.5) == -2.5  # moved to this level from here on
+    assert [losses.of_step(loss, 0.5) for loss in (7.0, 9.0)] == [-3.5, -1.5]
+    again = Losses()
+    again.load_state_dict(losses.state_dict())
+    assert again.of_step(7.0, 0.5) == -3.5
+
+
+def test_a_closure_that_is_left_out_later_holds_the_rate():
+    losses = Losses()
+    assert losses.of_step(3.0, math.nan) == 3.0
+    with pytest.warns(NoiseWarning, match="No loss was given since the last step, so the rate is held"):
+        assert losses.of_step(None, 0.5) is None

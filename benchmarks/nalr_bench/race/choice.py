@@ -31,6 +31,9 @@ QUICK_SEEDS: dict[Kind, int] = {PROBLEM: 2, TASK: 1}
 STEPS: dict[Kind, int | None] = {PROBLEM: None, TASK: Task.default_steps}
 QUICK_STEPS: dict[Kind, int] = {PROBLEM: 500, TASK: 100}
 
+NAMED = 8
+"""As many entries are named in the line that describes a race."""
+
 
 class Contradiction(ValueError):
     """The options leave nothing to run, or one does not go with another."""
@@ -72,12 +75,26 @@ class Choice:
         seeds = range(self.seeds)
         return plan(self.entries, self.methods, seeds, num_steps=self.num_steps, offset=self.offset)
 
+    def described(self) -> str:
+        """Return what is raced, in a line; more than a few entries are counted alone."""
+        count = len(self.entries)
+        names = f" ({', '.join(entry.name for entry in self.entries)})" if count <= NAMED else ""
+        length = "as many steps as planned" if self.num_steps is None else f"{self.num_steps} steps"
+        return (
+            f"{_counted(count, self.kind)}{names}, {_counted(len(self.methods), 'method')}, "
+            f"{_counted(self.seeds, 'seed')}, {length}"
+        )
+
     def epsilons(self) -> dict[str, float]:
         """Return ε of each entry."""
         return {
             entry.name: (entry.make(self.num_steps) if isinstance(entry, Entry) else entry).epsilon
             for entry in self.entries
         }
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def choose(options: argparse.Namespace) -> list[Choice]:

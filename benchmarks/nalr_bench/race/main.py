@@ -7,6 +7,7 @@ import hashlib
 import json
 import sqlite3
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -27,6 +28,8 @@ from nalr_bench.race.reports.tasks import task_page
 
 FAILED, REFUSED = 1, 2
 IN_MEMORY = "none"
+FEW = 3
+"""As many that are left out have a line each."""
 
 Results = dict[Key, Result]
 
@@ -44,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"nalr race: {error}", file=sys.stderr)
         return REFUSED
     left_out = list(dict.fromkeys(line for choice in choices for line in choice.left_out))
-    for line in left_out:
+    for line in shortened(left_out):
         print(f"Left out: {line}.", file=sys.stderr)
     path = _cache(options.cache)
     try:
@@ -67,8 +70,18 @@ def run(options: argparse.Namespace) -> int:
         (task_page if choice.kind == TASK else problem_page)(choice, found, epsilon, words)
         for choice, found, epsilon in zip(choices, results, epsilons, strict=True)
     ]
-    _print(options, [page.found for page in pages], [page.text for page in pages], left_out)
+    texts = [f"{choice.described()}\n\n{page.text}" for choice, page in zip(choices, pages, strict=True)]
+    _print(options, [page.found for page in pages], texts, left_out)
     return 0 if _write(options, pages) else FAILED
+
+
+def shortened(left_out: Sequence[str]) -> Sequence[str]:
+    """Return a line for each that is left out; where they are many, one that counts them by reason."""
+    if len(left_out) <= FEW:
+        return left_out
+    reasons = Counter(line.split(": ", 1)[-1] for line in left_out)
+    counted = ", ".join(f"{count} ({reason})" for reason, count in reasons.most_common())
+    return [f"{counted}; --json names them"]
 
 
 def hash_of(results: Sequence[Results]) -> str:

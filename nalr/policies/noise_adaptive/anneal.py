@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from nalr.policies.base import Reason
@@ -63,3 +64,18 @@ class Anneal:
         """Hold the peak rate in the last part of the run."""
         late = view.step >= self._settings.plan * self._total_steps
         return Move(course.rate, Reason.ANNEAL) if late else None
+
+
+def change_of_plan(step: int, before: int, now: int | None) -> float:
+    """Return the power of the share of a plan of `before` steps that gives the share of one of `now`.
+
+    At a steady speed s of the fall the share is (1 − t/T)^(3s): another T changes the base alone. A
+    run that goes on without an end is taken to be half done.
+    """
+    if step == 0:
+        return 1.0
+    return _log_left(step, now or 2 * step) / _log_left(step, before)
+
+
+def _log_left(step: int, total_steps: int) -> float:
+    return math.log1p(-min(step / total_steps, 1.0 - 0.5 / total_steps))

@@ -49,9 +49,9 @@ class StepCurvature:
         self.steep = self.SLOW_DECAY * self.steep + (1.0 - self.SLOW_DECAY) * before
         self._take(moments, made)
         self.plain = self.length > 0.0
-        known = self.plain and moments.num_rows > 1
-        self.along_step = self.change / self.length if known else None
-        self.reach = None if self.along_step is None else lr * self.along_step
+        bend = self.change / self.length if self.plain and moments.num_rows > 1 else math.nan
+        self.along_step = bend if math.isfinite(lr * bend) else None
+        self.reach = None if self.along_step is None else lr * bend
         norm = self.squared_norm = moments.mean_squared_norm
         self.several = moments.num_rows > 1
         self.signal = moments.signal if self.several else norm
@@ -72,6 +72,8 @@ class StepCurvature:
             self.loss_change = -product
             return
         slope = product / made if made > 0.0 else 0.0
+        if not math.isfinite(self.signal - slope) or not math.isfinite(self.squared_norm * made):
+            return
         keep = self.CLEAR_DECAY if self.clear else self.DECAY
         self.change = keep * self.change + (1.0 - keep) * (self.signal - slope)
         self.length = keep * self.length + (1.0 - keep) * self.squared_norm * made

@@ -110,7 +110,8 @@ class DisplacementSignal:
             return
         self.count += 1
         share = max(1.0 / window, 1.0 / self.count)
-        square = min(product * product, 1e300)
+        product = min(max(product, -1e150), 1e150)
+        square = product * product
         quick = max(self.QUICK, 1.0 / self.count)
         self.quick_mean += quick * (product - self.quick_mean)
         self.quick_square += quick * (square - self.quick_square)
@@ -141,9 +142,8 @@ class DisplacementSignal:
     @property
     def quick(self) -> float | None:
         """The signal of the last ten steps or so, in standard errors; None until there are twice as many."""
-        if self.count <= 2.0 / self.QUICK or not self.quick_square > 0.0:
-            return None
-        return self.quick_mean / math.sqrt(self.quick_square * self.QUICK / (2.0 - self.QUICK))
+        error = math.sqrt(self.quick_square * self.QUICK / (2.0 - self.QUICK))
+        return self.quick_mean / error if error > 0.0 and self.count > 2.0 / self.QUICK else None
 
     def keep_recent(self) -> None:
         """Forget all but the last ten steps."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 
 
@@ -45,7 +46,8 @@ class LossLevel:
     def update(self, loss: float, change: float) -> None:
         """Take in a loss and the gradients' account of the change since the last."""
         self.count += 1
-        self.account += change
+        if math.isfinite(self.account + change):
+            self.account += change
         if self.count == 1:
             self.value = self.first = self.best = self.previous = loss
             return
@@ -71,7 +73,7 @@ class LossLevel:
         """Measure rises from here on against the present level less `rise`."""
         self.best = self.value - rise
         self.attributed_best = self.attributed - rise
-        self.fall = max(self.first - self.best, 0.0)
+        self.fall = min(max(self.first - self.best, 0.0), sys.float_info.max)
         self.gained = max(self.fall, self.noise)
 
     def move(self) -> None:

@@ -87,7 +87,7 @@ class Measurements:
         made = 1.0
         if not self.curvature.plain and seen > 2:
             made = self._settings.memory * self.overlap.scale
-        return 0.25 * lr * made * noise
+        return min(0.25 * lr * made * min(noise, 1e300), 1e300)
 
     def begin_stretch(self, seen: int, stretch: Stretch) -> None:
         """Forget what is of parameters, or of a loss, left behind."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 
 from nalr.moments.record import Moments
@@ -34,14 +35,14 @@ class StepOverlap:
     def update(self, moments: Moments, made: float) -> None:
         """Take in the step that led here, made with `made`."""
         squared = moments.step_squared_norm
-        if math.isnan(squared) or not made > 0.0:
+        if not made > 0.0 or not math.isfinite(squared + moments.step_product):
             return
         norm, keep = moments.mean_squared_norm, self.SCALE_DECAY
         self._average(moments.step_product, math.sqrt(squared) * math.sqrt(norm))
         self.steps = keep * self.steps + (1.0 - keep) * min(math.sqrt(squared) / made, 1e150) ** 2
         self.gradients = keep * self.gradients + (1.0 - keep) * norm
-        self.longest = max(self.longest, moments.displacement_squared_norm)
-        self.scale = math.sqrt(self.steps / self.gradients) if self.gradients > 0.0 else 1.0
+        self.longest = max(self.longest, min(moments.displacement_squared_norm, sys.float_info.max))
+        self.scale = math.sqrt(min(self.steps / self.gradients, 1e300)) if self.gradients > 0.0 else 1.0
         self.relative_length = math.sqrt(squared / self.longest) if self.longest > 0.0 else None
 
     def _average(self, product: float, lengths: float) -> None:

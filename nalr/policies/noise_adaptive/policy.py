@@ -8,7 +8,7 @@ from dataclasses import asdict, fields
 from typing import Any, Protocol
 
 from nalr.policies.base import Decision, Evidence, Policy, Reason
-from nalr.policies.noise_adaptive.anneal import Anneal
+from nalr.policies.noise_adaptive.anneal import Anneal, change_of_plan
 from nalr.policies.noise_adaptive.blow_up import BlowUp
 from nalr.policies.noise_adaptive.cooling import Cooling, Descent
 from nalr.policies.noise_adaptive.growth import Growth
@@ -207,6 +207,20 @@ class NoiseAdaptive(Policy):
         self._cooling.descent = Descent(**state["cooling"])
         if self._anneal is not None:
             self._anneal.share = state["anneal"]
+
+    def load_other_plan(self, state: Mapping[str, Any], step: int, total_steps: int | None) -> None:
+        """Take the state, and go on as if the steps of `begin` had been planned from the start."""
+        self.load_state_dict({**state, "anneal": 1.0})
+        share = state["anneal"]
+        if total_steps is not None:
+            share **= change_of_plan(step, total_steps, self._plan.total_steps)
+            if self._anneal is not None:
+                self._anneal.share = share
+            else:
+                self._course.rate = max(share * self._course.rate, self._plan.min_lr)
+        if self._course.cooling:
+            descent = self._cooling.descent
+            self._cooling.begin(descent.start, descent.first_rate)
 
 
 def _known(value: float | None) -> float:

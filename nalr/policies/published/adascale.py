@@ -112,13 +112,13 @@ class AdaScale(Policy):
     def _gain(self, scale: float) -> float:
         """Return r, by the averages so far."""
         noise, signal = self._state.noise, max(self._state.signal, 0.0)
-        return (scale * noise + signal) / (noise + signal) if noise > 0.0 else 1.0
+        return 1.0 + (scale - 1.0) * (noise / (noise + signal)) if noise > 0.0 else 1.0
 
     def _take_in(self, moments: Moments, scale: float) -> None:
         """Take the step into the averages, if its rows show their noise."""
-        if moments.num_rows < 2:
-            return
         s = self._state
+        if moments.num_rows < 2 or not math.isfinite(moments.signal - s.signal):
+            return
         s.count += 1
         share = max(1.0 / s.count, min(scale / MEMORY, 1.0))
         s.noise += share * (moments.total_variance / moments.total_weight - s.noise)
@@ -137,3 +137,8 @@ class AdaScale(Policy):
         """Take the state of `state_dict` exactly."""
         self._state = _State(**state["state"])
         self.schedule.load_state_dict(state["schedule"])
+
+    def load_other_plan(self, state: Mapping[str, Any], step: int, total_steps: int | None) -> None:
+        """Take the state; the schedule goes on by the plan of `begin`."""
+        self._state = _State(**state["state"])
+        self.schedule.load_other_plan(state["schedule"], step, total_steps)

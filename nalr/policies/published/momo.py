@@ -135,6 +135,8 @@ class MoMo(Policy):
         overlap = moments.step_product / lr
         s.offset = old * (s.offset - lr * before)
         s.squared_norm = old * old * before + new * (2.0 * old * overlap + new * moments.mean_squared_norm)
+        if not (math.isfinite(s.offset) and math.isfinite(s.squared_norm)):
+            s.offset, s.squared_norm = 0.0, math.nan
         return agreement
 
     def restart(self, lr: float) -> None:

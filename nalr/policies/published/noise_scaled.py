@@ -89,9 +89,9 @@ class NoiseScaled(Policy):
 
     def _take_in(self, moments: Moments) -> None:
         """Take the step into the averages, if its rows show their noise."""
-        if moments.num_rows < 2:
-            return
         s = self._state
+        if moments.num_rows < 2 or not math.isfinite(moments.signal - s.signal):
+            return
         s.weight = (1.0 - 1.0 / self.memory) * s.weight + 1.0  # so that the first has a share of 1
         s.signal += (moments.signal - s.signal) / s.weight
         s.noise += (moments.total_variance / moments.total_weight - s.noise) / s.weight

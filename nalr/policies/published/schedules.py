@@ -79,6 +79,9 @@ class Schedule(Policy):
         """Take the plan."""
         self._plan = _Plan(**state)
 
+    def load_other_plan(self, state: Mapping[str, Any], step: int, total_steps: int | None) -> None:
+        """Keep the plan of `begin`, which is all that there is."""
+
 
 class WarmupCosine(Schedule):
     """A straight warm-up, then half a wave of a cosine: η = ½ η₀ (1 + cos πu), u the share of the fall.

@@ -118,6 +118,8 @@ class VSGD(Policy):
         if not (known and is_plain_step(moments, lr * lr * s.squared_norm)):
             return {}
         slope, change = lr * lr * s.signal, lr * s.signal - moments.step_product  # ⟨ḡ′, s⟩ is η p
+        if not (math.isfinite(slope) and math.isfinite(change)):
+            return {}
         if s.signal > CLEAR * s.squared_norm:
             self._averages = self._new_averages()
             self._set(slope / change if change > 0.0 else s.rate)

@@ -157,7 +157,7 @@ class Measurement:
             return Units()
         scale = self._scale()
         ratio = 1.0 if math.isnan(seen.squared_norm) else math.sqrt(seen.squared_norm / squared_norm)
-        if not math.isfinite(ratio):
+        if not 0.0 < ratio < math.inf:
             return Units()
         if scale is not None:
             return _units(ratio / scale, 1.0 / scale)
