@@ -166,6 +166,7 @@ class Listener:
             return
         if current not in self.passes:
             self.passes.append(current)
+        current.tasks.add(torch._C._current_graph_task_id())
         for key, parameter in wanted.items():
             use = layer.rules[key](module, cast(Tensor, inputs), grad)
             if parameter.requires_grad and not current.arrive(id(parameter), use):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import NamedTuple, cast
 
 import torch
@@ -114,8 +115,14 @@ class SampleNorms:
         """Return the parameters that `squared_norms` sums over, each once."""
         return self._coverage.parameters()
 
-    def collect(self) -> SampleSums | None:
+    def collect(self, tasks: Set[int] | None = None) -> SampleSums | None:
         """Return what the backward passes since the last call gave, and forget it; None if none ran.
+
+        Parameters
+        ----------
+        tasks : set of int, optional
+            Only passes that one of these backwards reached count; `torch._C._current_graph_task_id()` is the
+            number of a backward while it runs. By default all do.
 
         Raises
         ------
@@ -127,6 +134,8 @@ class SampleNorms:
         if fault is not None:
             raise RuntimeError(fault)
         self._coverage.withdraw_uncalled()
+        if tasks is not None:
+            passes = [each for each in passes if each.tasks & tasks]
         norms = [total for each in passes if (total := self._total(each)) is not None]
         return SampleSums(torch.cat(norms)) if norms else None
 

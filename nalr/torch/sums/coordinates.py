@@ -39,8 +39,8 @@ class Window(NamedTuple):
 
     @property
     def weight(self) -> float:
-        """What a sum over the window counts for."""
-        return self.size / self.taken
+        """What a sum over the window counts for; 1 of a tensor without elements."""
+        return self.size / self.taken if self.taken else 1.0
 
 
 def windows(sizes: list[int], coordinates: int | None = None) -> list[Window]:

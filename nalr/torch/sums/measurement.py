@@ -110,8 +110,8 @@ class Measurement:
         """Return this process's own sums."""
         seen = self.backwards.take() if self.backwards is not None else None
         samples = None
-        if self.samples is not None and seen is not None:
-            samples = self.samples.collect(seen.backwards)
+        if self.samples is not None and self.backwards is not None and seen is not None:
+            samples = self.samples.collect(seen.backwards, self.backwards.tasks)
         total = math.nan if self.ranks is None else self._total()
         return StepSums(self.path.advance(forgetting), total, seen, samples, loss)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from torch.nn import Module
 from nalr._checks import NoiseWarning
 from nalr.torch.ghost import SampleNorms
 from nalr.torch.sums.ranks import SampleTotals
+from nalr.torch.sums.views import wide
 
 CHECKED = 2
 """Steps after which coverage is read again: some layers show only in a pass what they do."""
@@ -36,12 +37,24 @@ class SampleSource:
         self._named: tuple[str, ...] = ()
         self._review()
 
-    def collect(self, backwards: int) -> SampleTotals | None:
-        """Return the sums of this many backwards, and forget them; None without samples."""
+    def collect(self, backwards: int, tasks: Set[int] | None) -> SampleTotals | None:
+        """Return the sums of this many backwards, and forget them; None without samples.
+
+        Parameters
+        ----------
+        backwards : int
+            How many gradients were added to that of the step.
+        tasks : set of int or None
+            Autograd's numbers of these backwards; None where they cannot be told from others, whose
+            gradients were thrown away.
+        """
         if not self.active:
             return None
+        if tasks is None:
+            self.norms.clear()
+            return None
         try:
-            drawn = self.norms.collect()
+            drawn = self.norms.collect(tasks)
         except RuntimeError as error:
             if not self.optional:
                 raise
@@ -93,5 +106,6 @@ def _squared_norm(parameters: Sequence[Tensor]) -> float:
     gradients = [p.grad.detach() for p in parameters if p.grad is not None]
     if not gradients:
         return 0.0
-    norms = torch.stack([n.to(gradients[0].device) for n in torch._foreach_norm(gradients)])
+    norms = torch._foreach_norm(gradients, 2, dtype=wide(gradients[0]))
+    norms = torch.stack([norm.to(gradients[0].device) for norm in norms])
     return float(torch.sum(norms.double() ** 2))
