@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -127,8 +127,11 @@ class TensorPath:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take the state of `state_dict` exactly."""
-        for track, values in zip(self._tracks, state["tracks"], strict=True):
+        for track, values in self._pairs(state):
             track.values.copy_(values)
+
+    def _pairs(self, state: dict[str, Any]) -> Iterator[tuple[_Track, Tensor]]:
+        return zip(self._tracks, state["tracks"], strict=True)
 
     def check(self, state: dict[str, Any]) -> bool:
         """Return whether `state` is of these parameters; False if groups were added to these or to those.
@@ -138,12 +141,13 @@ class TensorPath:
         ValueError
             If a parameter that both have has another size, or was read with other `coordinates`.
         """
-        own, saved = [window.size for window in self.windows], state["sizes"]
-        same = len(own) == len(saved)
+        same = len(self._tracks) == len(state["tracks"])
         if same:  # what is read of a tensor depends on all
-            own = [tuple(track.values.shape) for track in self._tracks]
-            saved = [tuple(values.shape) for values in state["tracks"]]
-        for here, there in zip(own, saved, strict=False):
+            shapes = [(track.values.shape, values.shape) for track, values in self._pairs(state)]
+            pairs: list[tuple[Any, Any]] = [(tuple(here), tuple(there)) for here, there in shapes]
+        else:
+            pairs = list(zip([window.size for window in self.windows], state["sizes"], strict=False))
+        for here, there in pairs:
             if here != there:
                 raise ValueError(f"`state` must hold {here} values for this parameter, got {there}.")
         return same

@@ -107,5 +107,5 @@ def _squared_norm(parameters: Sequence[Tensor]) -> float:
     if not gradients:
         return 0.0
     norms = torch._foreach_norm(gradients, 2, dtype=wide(gradients[0]))
-    norms = torch.stack([norm.to(gradients[0].device) for norm in norms])
-    return float(torch.sum(norms.double() ** 2))
+    joined = torch.stack([norm.to(gradients[0].device) for norm in norms])
+    return float(torch.sum(joined * joined))
