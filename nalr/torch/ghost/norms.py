@@ -129,10 +129,11 @@ class SampleNorms:
         RuntimeError
             If a backward pass ran whose samples cannot be separated. The next step starts anew.
         """
-        passes, fault = self._listener.passes, self._listener.fault
+        passes, faults = self._listener.passes, self._listener.faults
         self.clear()
-        if fault is not None:
-            raise RuntimeError(fault)
+        for task, fault in faults.items():
+            if tasks is None or task in tasks:
+                raise RuntimeError(fault)
         self._coverage.withdraw_uncalled()
         if tasks is not None:
             passes = [each for each in passes if each.tasks & tasks]
