@@ -56,6 +56,7 @@ class Listener:
 
     def __init__(self, model: nn.Module, coverage: Coverage) -> None:
         self.passes: list[Pass] = []
+        self.scale = 1.0  # of gradients, a power of two: squares of float32 have half the range of exponents
         self.faults: dict[int, str] = {}  # by autograd's number of the backward that showed them
         self._coverage = coverage
         self._audited = False
@@ -164,6 +165,8 @@ class Listener:
                 "`SampleNorms` was given."
             )
             return
+        if self.scale != 1.0:
+            grad = self.scale * grad
         if current not in self.passes:
             self.passes.append(current)
         current.tasks.add(torch._C._current_graph_task_id())

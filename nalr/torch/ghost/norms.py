@@ -20,8 +20,8 @@ class SampleSums(NamedTuple):
     ----------
     squared_norms : Tensor of shape (B,)
         |gᵢ|² of every sample over all covered parameters, on the device of the model; float64 if the model
-        is, else float32. The samples of several passes follow each other in the order of their backward
-        passes.
+        is, or if there is a `scale`, else float32. The samples of several passes follow each other in the
+        order of their backward passes.
     """
 
     squared_norms: Tensor
@@ -83,6 +83,18 @@ class SampleNorms:
         self.reduction = reduction
         self._coverage = Coverage(model)
         self._listener = Listener(model, self._coverage)
+
+    @property
+    def scale(self) -> float:
+        """What gradients are multiplied by before they are squared; 1 unless it was set, a power of two.
+
+        Squares of float32 are in range for gradients from 10⁻¹⁹ to 10¹⁹. It counts from the next backward on.
+        """
+        return self._listener.scale
+
+    @scale.setter
+    def scale(self, scale: float) -> None:
+        self._listener.scale = scale
 
     @property
     def covered(self) -> tuple[str, ...]:
@@ -157,4 +169,5 @@ class SampleNorms:
             return None
         scale = len(terms[0]) ** 2 if self.reduction == "mean" else 1
         device = terms[0].device
-        return scale * cast(Tensor, sum(term.to(device) for term in terms))
+        total = cast(Tensor, sum(term.to(device) for term in terms))
+        return scale * total if self.scale == 1.0 else scale * total.double() / self.scale**2

@@ -171,6 +171,7 @@ class Measurement:
             "known": self._known,
             "last_factor": self.last_factor,
             "ratio": self.scales.ratio,
+            "scale": 1.0 if self.samples is None else self.samples.norms.scale,
             "watching": self.backwards is not None and self.backwards.watching,
         }
 
@@ -179,6 +180,8 @@ class Measurement:
         self.path.load_state_dict(state["path"])
         self._known, self.last_factor = state["known"], state["last_factor"]
         self.scales.ratio = state["ratio"]
+        if self.samples is not None:
+            self.samples.norms.scale = state["scale"]
         if self.backwards is not None:
             self.backwards.watching = state["watching"]
 

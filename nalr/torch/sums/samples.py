@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence, Set
 
@@ -16,6 +17,10 @@ from nalr.torch.sums.views import wide
 
 CHECKED = 2
 """Steps after which coverage is read again: some layers show only in a pass what they do."""
+
+RANGE = (1e-20, 1e20)
+"""Where squared norms in float32 are exact to rounding: its own range is 10⁻³⁸ to 10³⁸, and those of single
+values, and of samples before they are multiplied by the batch, are smaller by powers of ten."""
 
 
 class SampleSource:
@@ -67,7 +72,18 @@ class SampleSource:
             return None
         norms = drawn.squared_norms.to(torch.float64)
         squares = float(norms.sum()) * max(backwards, 1) ** 2
-        return SampleTotals(norms.numel(), squares, _squared_norm(self.norms.covered_parameters()))
+        squared_norm = _squared_norm(self.norms.covered_parameters())
+        in_range = self._keep_in_range(squares / norms.numel(), squared_norm)
+        return SampleTotals(norms.numel(), squares, squared_norm) if in_range else None
+
+    def _keep_in_range(self, mean: float, squared_norm: float) -> bool:
+        """Return whether |gᵢ|², on average `mean`, is right; scale the next ones before they leave float32.
+
+        The norm of the whole gradient is of float64, and no longer than those of samples are on average.
+        """
+        if not RANGE[0] < self.norms.scale**2 * mean < RANGE[1] and 0.0 < squared_norm < math.inf:
+            self.norms.scale = 2.0 ** -round(0.5 * math.log2(squared_norm))
+        return 0.0 < mean < math.inf or not 0.0 < squared_norm < math.inf
 
     def _review(self) -> None:
         """End where this source is optional and does not cover all; else name what is new."""
