@@ -106,7 +106,7 @@ class Backwards:
         on_device: bool | None = None,
         reduced: bool = False,
     ) -> None:
-        self._on_device, self._reduced = on_device, reduced
+        self._on_device, self.reduced = on_device, reduced
         self.awake = True  # asleep, hooks return at once
         self.watching = True  # whether what backwards leave is measured: it shows clipping
         self._seen = [_Seen(p, w) for p, w in zip(parameters, windows, strict=True)]
@@ -122,7 +122,7 @@ class Backwards:
     def of(self, parameters: Sequence[Tensor], windows: Sequence[Window]) -> Backwards:
         """Take the hooks away and return those of other parameters."""
         self.close()
-        return Backwards(parameters, windows, self._on_device, self._reduced)
+        return Backwards(parameters, windows, self._on_device, self.reduced)
 
     def _hooks(self, seen: _Seen) -> tuple[Any, Any]:
         parameter: Any = seen.parameter
@@ -140,14 +140,14 @@ class Backwards:
 
         It may not be: `autograd.grad` runs this hook too. So it counts from `_after` on.
         """
-        if (seen.count or self._reduced) and self.awake and not contribution.is_sparse:
+        if (seen.count or self.reduced) and self.awake and not contribution.is_sparse:
             with torch.no_grad():
                 self._add(seen, contribution)
 
     def _add(self, seen: _Seen, contribution: Tensor) -> None:
         if seen.count and self._was_dropped(seen):
             self._drop(seen)
-        if self._reduced:
+        if self.reduced:
             seen.coming = seen.squares + self._norm(contribution, seen)
             seen.total_coming = seen.total + sampled_total(contribution, seen.parameter, seen.window)
         elif seen.count:
@@ -172,7 +172,7 @@ class Backwards:
         if gradient._version == seen.version:
             return False
         shared = gradient.untyped_storage().nbytes() > gradient.nbytes
-        return not (self._reduced or shared) or float(self._norm(gradient, seen)) == 0.0
+        return not (self.reduced or shared) or float(self._norm(gradient, seen)) == 0.0
 
     def _drop(self, seen: _Seen) -> None:
         """Forget what a parameter got: with it went the gradients of every backward until then."""
@@ -234,19 +234,19 @@ class Backwards:
 
     def _sums(self, told: bool) -> BackwardSums:
         parts = [seen for seen in self._seen if seen.count]
-        count = self.count if told else 0 if self._reduced else min(self.count, 1)
+        count = self.count if told else 0 if self.reduced else min(self.count, 1)
         watched, changed = self.watching, self._changed()
-        self.watching = changed or self._reduced
+        self.watching = changed or self.reduced
         left = _total([seen.left for seen in parts]) if watched else math.nan
-        if count < 2 and not self._reduced:
+        if count < 2 and not self.reduced:
             return BackwardSums(count, left, left)
         if not watched and not changed:
             for seen in parts:
                 gradient = seen.parameter.grad
                 seen.left = self._norm(gradient, seen) if gradient is not None else 0.0
-        known = 0 if self._reduced else 1
+        known = 0 if self.reduced else 1
         squares = _total([seen.squares if seen.count > known else seen.left for seen in parts])
-        total = _total([seen.total for seen in parts]) if self._reduced else math.nan
+        total = _total([seen.total for seen in parts]) if self.reduced else math.nan
         return BackwardSums(count, squares, left, total)
 
     def _changed(self) -> bool:

@@ -67,7 +67,10 @@ class Measurement:
         """
         sums = self._sums(forgetting, loss)
         if self.ranks is not None:
-            sums = self.ranks.agree(sums)
+            agreed = self.ranks.agree(sums, self.path.dimension)
+            if agreed is None:
+                self._go_alone()
+            sums = agreed or sums
         units = self.scales.units(optimizer, sums.path.squared_norm, sums.backwards)
         self.clipped = units.clipped
         moments, self.source = self._path_moments(sums.path, units), "steps"
@@ -76,6 +79,12 @@ class Measurement:
         elif sums.backwards is not None:
             moments = self._with_rows(moments, sums, units)
         return moments, sums.loss
+
+    def _go_alone(self) -> None:
+        """Take this process for the only one."""
+        self.ranks = None
+        if self.backwards is not None:
+            self.backwards.reduced = False
 
     def mean(self, loss: float) -> float:
         """Return the loss of all ranks."""
