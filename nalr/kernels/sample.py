@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from nalr.kernels._jit import reassociating
@@ -33,13 +34,12 @@ def advance_sample(
 ) -> tuple[float, float, float, float, float, float]:
     """Advance the path of the sample (S,) by the new parameters; keep both as last.
 
-    Returns ⟨g, step⟩, |step|², ⟨g, (d + d̄)/2⟩, |d|², ⟨g, g before⟩, |g|². The arithmetic of a block is in
-    the type of the path, sums over blocks in float64: in float64 throughout it would take twice as long.
-    Slices of a block let the compiler check once that nothing overlaps; indices into the whole do not
-    vectorise.
+    Returns ⟨g, step⟩, |step|², ⟨g, (d + d̄)/2⟩, |d|², ⟨g, g before⟩, |g|². The path is kept in its own type;
+    products are of float64, since squares of float32 leave its range from 10¹⁹ on and below 10⁻¹⁹. Slices of
+    a block let the compiler check once that nothing overlaps; indices into the whole do not vectorise.
     """
     number = previous.dtype.type
-    kept, decayed, half, one = number(keep), number(decay), number(0.5), number(1.0)
+    kept, decayed, one = number(keep), number(decay), number(1.0)
     fade, fresh = kept * decayed, one - decayed
     products, squares, signals, lengths, lags, norms = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for first in range(0, displacement.size, block):
@@ -48,26 +48,19 @@ def advance_sample(
         d, m = displacement[first:stop], mean_displacement[first:stop]
         before, gradient_before = previous[first:stop], last_gradient[first:stop]
         x, g = params[base : base + stop - first], gradient[base : base + stop - first]
-        product, squared, signal = number(0.0), number(0.0), number(0.0)
-        length, lagged, norm = number(0.0), number(0.0), number(0.0)
         for i in range(d.size):
             place, slope = number(wide(x[i])), number(wide(g[i]))
             step = before[i] - place
             travelled = kept * d[i] + step
             average = fade * m[i] + fresh * travelled
-            product += slope * step
-            squared += step * step
-            signal += slope * (half * (travelled + average))
-            length += travelled * travelled
-            lagged += slope * gradient_before[i]
-            norm += slope * slope
+            exact, moved, far = np.float64(slope), np.float64(step), np.float64(travelled)
+            products += exact * moved
+            squares += moved * moved
+            signals += exact * (0.5 * (far + np.float64(average)))
+            lengths += far * far
+            lags += exact * np.float64(gradient_before[i])
+            norms += exact * exact
             d[i], m[i], before[i], gradient_before[i] = travelled, average, place, slope
-        products += product
-        squares += squared
-        signals += signal
-        lengths += length
-        lags += lagged
-        norms += norm
     return products, squares, signals, lengths, lags, norms
 
 
@@ -80,13 +73,14 @@ def advance_samples(
 
 @reassociating
 def sample_norm(gradient: Array, stride: int, block: int, size: int) -> float:
-    """Return |g|² over the first `size` values of the sample; sums over blocks are in float64."""
+    """Return |g|² over the first `size` values of the sample, in float64."""
     norms = 0.0
     for first in range(0, size, block):
         base = first // block * stride
         g = gradient[base : base + min(block, size - first)]
-        norm = wide(g[0]) * wide(g[0])
-        for i in range(1, g.size):
-            norm += wide(g[i]) * wide(g[i])
+        norm = 0.0
+        for i in range(g.size):
+            exact = np.float64(wide(g[i]))
+            norm += exact * exact
         norms += norm
     return norms

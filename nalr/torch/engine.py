@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -58,6 +57,7 @@ class Engine:
         self.steps = 0  # that had a gradient
         self.losses = Losses()
         self._first: FirstStep | None = None  # from the first step until its loss has come
+        self._awaited: dict[str, Any] | None = None  # a measurement's state, until its parameters are there
         self._hooks = StepHooks(optimizer, self._before_step, rates.restore)
         WATCHED.add(optimizer)
 
@@ -110,11 +110,10 @@ class Engine:
         if self._first is not None and self._first.waiting:  # no loss came after the first step
             self._settle_first(self._first, None)
         parameters, has_gradient = parameters_with_gradients(self.optimizer)
-        known = self.measurement.path.parameters
-        if len(known) != len(parameters) or not all(map(operator.is_, known, parameters)):
-            self.measurement.follow(parameters_of(self.optimizer))
-            self.adaptive.estimator.reset()  # its averages are of other parameters
+        if self._awaited is not None or not self.measurement.path.is_of(parameters):
+            self._follow()
         if not has_gradient:
+            self.measurement.clear()
             return None
         self.steps += 1
         if self.every > 1:
@@ -132,6 +131,17 @@ class Engine:
         if number is None or not self.losses.plain:
             number = self.losses.of_step(number, moments.step_product)
         return None if number is None else (moments, number)
+
+    def _follow(self) -> None:
+        """Begin anew with the optimizer's present parameters, or with memory that they were given."""
+        awaited, self._awaited = self._awaited, None
+        self.measurement.follow(parameters_of(self.optimizer))
+        if awaited is not None and self.measurement.path.check(awaited["path"]):
+            self.measurement.load_state_dict(awaited)
+            return
+        self.adaptive.estimator.reset()  # its averages are of other parameters
+        if self.rollback is not None:
+            self.rollback.renew()
 
     def _decide(self, moments: Moments, loss: float) -> float:
         """Return the rate of a step with these sums and this loss."""
@@ -197,6 +207,9 @@ class Engine:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take the state of `state_dict` exactly.
 
+        Of a state with fewer parameters, saved before `add_param_group`, the path begins anew, as it does
+        where a group is added; one with more is taken exactly if the group is added before the next step.
+
         Raises
         ------
         ValueError
@@ -204,15 +217,24 @@ class Engine:
         """
         rollback = state["rollback"]
         state = restored({key: value for key, value in state.items() if key != "rollback"})
+        measured, first = state["measurement"], state["first"]
+        parameters = parameters_of(self.optimizer)
         path = self.measurement.path
-        path.check(state["measurement"]["path"])
+        if not path.is_of(parameters):
+            path = path.of(parameters)
+        same = path.check(measured["path"])
         self.adaptive.load_state_dict(state["controller"])
-        self.measurement.load_state_dict(state["measurement"])
+        if path is not self.measurement.path:
+            self.measurement.follow(parameters)
+        self._awaited = None if same else measured
+        if same:
+            self.measurement.load_state_dict(measured)
+        else:
+            self.measurement.restart()
         self.steps = state["steps"]
         self.measurement.wake(self.steps % self.every == 0)
         self.losses.load_state_dict(state["losses"])
-        first = state["first"]
-        self._first = None if first is None else FirstStep.resumed(first, path.parameters)
+        self._first = None if first is None or not same else FirstStep.resumed(first, parameters)
         if self.rollback is not None and rollback is not None:
             self.rollback.load_state_dict(rollback)
 

@@ -156,7 +156,7 @@ class Told(Ranks):
     """Ranks whose numbers the test gives."""
 
     def __init__(self, *others: list[float]) -> None:
-        self.others, self.size = list(others), 1 + len(others)
+        self.others, self.size, self.compared = list(others), 1 + len(others), True
 
     def gather(self, numbers):
         return [list(numbers), *self.others]
@@ -170,19 +170,19 @@ def step_sums(squares: float, left: float, norm: float, total: float, loss: floa
 def test_rows_of_ranks_add_up_to_their_mean():
     """Gradients 3 and 1 of a rank each: their mean is 2, and each adds half of itself to it."""
     own = step_sums(9.0, 3.0, 4.0, 2.0, 1.0)
-    agreed = Told([*own.path, 2.0, 3.0, 1, 1.0, 0.0, 1.0, 0, 0.0, 0.0]).agree(own)
+    agreed = Told([*own.path, 2.0, 3.0, 1, 1.0, 0.0, 1.0, 0, 0.0, 0.0]).agree(own, 1)
     assert agreed.loss == 2.0 and agreed.backwards == BackwardSums(2, 2.5, 4.0, 2.0)
 
 
 def test_what_was_clipped_after_the_reduction_is_known_by_the_sum_of_its_values():
     own = step_sums(9.0, 3.0, 0.04, 0.2, 1.0)  # the mean 2 was shortened to .2
-    agreed = Told([*own.path, 0.2, 3.0, 1, 1.0, 0.0, 1.0, 0, 0.0, 0.0]).agree(own)
+    agreed = Told([*own.path, 0.2, 3.0, 1, 1.0, 0.0, 1.0, 0, 0.0, 0.0]).agree(own, 1)
     assert agreed.backwards.squared_norm == pytest.approx(4.0)
 
 
 def test_a_loss_that_is_not_finite_anywhere_is_so_everywhere():
     own = step_sums(9.0, 3.0, 4.0, 2.0, 1.0)
-    agreed = Told([*own.path, 2.0, float("nan"), 1, 1.0, 0.0, 1.0, 0, 0.0, 0.0]).agree(own)
+    agreed = Told([*own.path, 2.0, float("nan"), 1, 1.0, 0.0, 1.0, 0, 0.0, 0.0]).agree(own, 1)
     assert agreed.loss != agreed.loss
 
 

@@ -11,7 +11,7 @@ import torch
 
 import nalr
 import nalr.torch
-from nalr.torch.sums.coordinates import BLOCK, MOST, WHOLE
+from nalr.torch.sums.coordinates import BLOCK, MOST, SMALL, WHOLE
 from nalr.torch.sums.views import as_numpy, flat
 from tests.torch.training import OPTIMIZERS, Training, effective
 
@@ -237,8 +237,12 @@ def test_sampled_coordinates_estimate_the_sums_of_all(microbatches):
 
 def test_the_page_gives_the_sizes_of_the_sample():
     page = (Path(__file__).parents[2] / "docs" / "torch.md").read_text(encoding="utf-8")
-    assert f"of up to {WHOLE // 1000} {WHOLE % 1000:03}, " in page
-    assert f"blocks of {BLOCK} neighbours" in page and f"one block in {MOST}." in page
+    page = " ".join(page.split())
+    spaced = "{:,}".format
+    assert f"of fewer than {spaced(2 * WHOLE)}. ".replace(",", " ") in page
+    assert f"between {spaced(WHOLE)} and twice as many".replace(",", " ") in page
+    assert f"tensors of up to {spaced(SMALL)} values".replace(",", " ") in page
+    assert f"blocks of {BLOCK} neighbours" in page and f"one block in {MOST};" in page
 
 
 def test_clipping_that_begins_late_is_known_from_its_second_step_on():

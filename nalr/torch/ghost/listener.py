@@ -56,7 +56,8 @@ class Listener:
 
     def __init__(self, model: nn.Module, coverage: Coverage) -> None:
         self.passes: list[Pass] = []
-        self.fault: str | None = None
+        self.scale = 1.0  # of gradients, a power of two: squares of float32 have half the range of exponents
+        self.faults: dict[int, str] = {}  # by autograd's number of the backward that showed them
         self._coverage = coverage
         self._audited = False
         self._forward: Pass | None = None  # whose forward is running
@@ -66,7 +67,7 @@ class Listener:
 
     def clear(self) -> None:
         """Forget all passes."""
-        self.passes, self._backward, self.fault = [], None, None
+        self.passes, self._backward, self.faults = [], None, {}
 
     def close(self) -> None:
         """Remove the hooks."""
@@ -159,21 +160,27 @@ class Listener:
         if not self._handles or not grad.numel():
             return
         if current is None:
-            self.fault = (
+            self._blame(
                 f"`{name}` was called outside the model's own forward. Call it through the model that "
                 "`SampleNorms` was given."
             )
             return
+        if self.scale != 1.0:
+            grad = self.scale * grad
         if current not in self.passes:
             self.passes.append(current)
+        current.tasks.add(torch._C._current_graph_task_id())
         for key, parameter in wanted.items():
             use = layer.rules[key](module, cast(Tensor, inputs), grad)
             if parameter.requires_grad and not current.arrive(id(parameter), use):
                 self._repeated()
 
     def _repeated(self) -> None:
-        self.fault = (
+        self._blame(
             "Two backward passes went through one forward pass, and their sum has no norm that is known. "
             "Add the losses and call `backward` once, or call `clear` after a backward that should not count "
             "and run the model again."
         )
+
+    def _blame(self, fault: str) -> None:
+        self.faults.setdefault(torch._C._current_graph_task_id(), fault)

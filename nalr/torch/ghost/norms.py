@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import NamedTuple, cast
 
 import torch
@@ -19,8 +20,8 @@ class SampleSums(NamedTuple):
     ----------
     squared_norms : Tensor of shape (B,)
         |gᵢ|² of every sample over all covered parameters, on the device of the model; float64 if the model
-        is, else float32. The samples of several passes follow each other in the order of their backward
-        passes.
+        is, or if there is a `scale`, else float32. The samples of several passes follow each other in the
+        order of their backward passes.
     """
 
     squared_norms: Tensor
@@ -84,6 +85,18 @@ class SampleNorms:
         self._listener = Listener(model, self._coverage)
 
     @property
+    def scale(self) -> float:
+        """What gradients are multiplied by before they are squared; 1 unless it was set, a power of two.
+
+        Squares of float32 are in range for gradients from 10⁻¹⁹ to 10¹⁹. It counts from the next backward on.
+        """
+        return self._listener.scale
+
+    @scale.setter
+    def scale(self, scale: float) -> None:
+        self._listener.scale = scale
+
+    @property
     def covered(self) -> tuple[str, ...]:
         """Names of the trainable parameters whose per-sample norms are known."""
         return self._coverage.names()
@@ -114,19 +127,28 @@ class SampleNorms:
         """Return the parameters that `squared_norms` sums over, each once."""
         return self._coverage.parameters()
 
-    def collect(self) -> SampleSums | None:
+    def collect(self, tasks: Set[int] | None = None) -> SampleSums | None:
         """Return what the backward passes since the last call gave, and forget it; None if none ran.
+
+        Parameters
+        ----------
+        tasks : set of int, optional
+            Only passes that one of these backwards reached count; `torch._C._current_graph_task_id()` is the
+            number of a backward while it runs. By default all do.
 
         Raises
         ------
         RuntimeError
             If a backward pass ran whose samples cannot be separated. The next step starts anew.
         """
-        passes, fault = self._listener.passes, self._listener.fault
+        passes, faults = self._listener.passes, self._listener.faults
         self.clear()
-        if fault is not None:
-            raise RuntimeError(fault)
+        for task, fault in faults.items():
+            if tasks is None or task in tasks:
+                raise RuntimeError(fault)
         self._coverage.withdraw_uncalled()
+        if tasks is not None:
+            passes = [each for each in passes if each.tasks & tasks]
         norms = [total for each in passes if (total := self._total(each)) is not None]
         return SampleSums(torch.cat(norms)) if norms else None
 
@@ -147,4 +169,5 @@ class SampleNorms:
             return None
         scale = len(terms[0]) ** 2 if self.reduction == "mean" else 1
         device = terms[0].device
-        return scale * cast(Tensor, sum(term.to(device) for term in terms))
+        total = cast(Tensor, sum(term.to(device) for term in terms))
+        return scale * total if self.scale == 1.0 else scale * total.double() / self.scale**2

@@ -16,13 +16,14 @@ class Pass:
     factors in memory, until its last gradient has arrived, because the squared norm of a sum has cross terms.
     """
 
-    __slots__ = ("calls", "samples", "squared", "waiting")
+    __slots__ = ("calls", "samples", "squared", "tasks", "waiting")
 
     def __init__(self, samples: int | None) -> None:
         self.samples = samples
         self.calls: Counter[int] = Counter()  # by the parameter's id, as all of these
         self.waiting: defaultdict[int, list[Use]] = defaultdict(list)
         self.squared: dict[int, Tensor] = {}  # (B,) each
+        self.tasks: set[int] = set()  # autograd's numbers of the backward passes that reached it
 
     def arrive(self, key: int, use: Use) -> bool:
         """Take one use; return whether it came in time to be added."""

@@ -21,7 +21,7 @@ class BackwardSums(NamedTuple):
     Attributes
     ----------
     backwards : int
-        k, the backwards since the last step.
+        k, the backwards since the last step whose gradients are in `.grad`.
     squares : float
         Σ |cᵢ|² of their own gradients cᵢ; only known for two or more.
     squared_norm : float
@@ -37,16 +37,22 @@ class BackwardSums(NamedTuple):
     total: float = math.nan
 
 
+NO_TASK = -2
+"""Below every number that autograd gives a backward, and below -1, its word for none."""
+
+
 class _Seen:
     """What is known of the gradient of one parameter since the last step."""
 
     __slots__ = (
+        "began",
         "coming",
         "count",
         "first",
         "left",
         "parameter",
         "squares",
+        "task",
         "total",
         "total_coming",
         "version",
@@ -57,6 +63,7 @@ class _Seen:
         self.parameter, self.window = parameter, window
         self.version = 0  # of the memory of grad after the latest backward
         self.first: Tensor | None = None  # the first value of grad then
+        self.task = self.began = NO_TASK  # the latest backward, and the first, that reached it since the step
         self.clear()
 
     def clear(self) -> None:
@@ -76,6 +83,11 @@ class Backwards:
     the first value of the smallest parameter shows that. So a step of one backward costs two calls a
     parameter, and hardly a read.
 
+    Gradients may be thrown away before a step: a batch is skipped, a scaler leaves the step out, another
+    player's loss went through this model. Whatever clears `.grad` shows there when the next backward comes,
+    or when the step does; what was counted until then is dropped. Autograd numbers backwards in the order in
+    which they begin: `tasks` holds the numbers of those that count, None where that cannot be told.
+
     Parameters
     ----------
     parameters, windows : sequences
@@ -94,18 +106,23 @@ class Backwards:
         on_device: bool | None = None,
         reduced: bool = False,
     ) -> None:
-        self._on_device, self._reduced = on_device, reduced
+        self._on_device, self.reduced = on_device, reduced
         self.awake = True  # asleep, hooks return at once
         self.watching = True  # whether what backwards leave is measured: it shows clipping
         self._seen = [_Seen(p, w) for p, w in zip(parameters, windows, strict=True)]
         trained = [seen for seen in self._seen if seen.parameter.requires_grad]
-        self._smallest = min(trained, key=lambda seen: seen.parameter.numel(), default=None)
+        full = [seen for seen in trained if seen.parameter.numel()]
+        self._smallest = min(full, key=lambda seen: seen.parameter.numel(), default=None)
+        self.tasks: set[int] | None = set()
+        self._reached: set[int] = set()  # numbers of the backwards whose gradients are there
+        self._dropped = NO_TASK  # number of the last backward whose gradients were thrown away
+        self._doubt: Tensor | None = None  # whether gradients changed unseen between two backwards
         self._handles = [handle for seen in trained for handle in self._hooks(seen)]
 
     def of(self, parameters: Sequence[Tensor], windows: Sequence[Window]) -> Backwards:
         """Take the hooks away and return those of other parameters."""
         self.close()
-        return Backwards(parameters, windows, self._on_device, self._reduced)
+        return Backwards(parameters, windows, self._on_device, self.reduced)
 
     def _hooks(self, seen: _Seen) -> tuple[Any, Any]:
         parameter: Any = seen.parameter
@@ -123,19 +140,22 @@ class Backwards:
 
         It may not be: `autograd.grad` runs this hook too. So it counts from `_after` on.
         """
-        if (seen.count or self._reduced) and self.awake and not contribution.is_sparse:
+        if (seen.count or self.reduced) and self.awake and not contribution.is_sparse:
             with torch.no_grad():
                 self._add(seen, contribution)
 
     def _add(self, seen: _Seen, contribution: Tensor) -> None:
         if seen.count and self._was_dropped(seen):
-            self.clear()
-        if self._reduced:
+            self._drop(seen)
+        if self.reduced:
             seen.coming = seen.squares + self._norm(contribution, seen)
             seen.total_coming = seen.total + sampled_total(contribution, seen.parameter, seen.window)
         elif seen.count:
             gradient = seen.parameter.grad
             assert gradient is not None
+            if seen is self._smallest and seen.first is not None:
+                changed = _first(gradient) != seen.first
+                self._doubt = changed if self._doubt is None else self._doubt | changed
             before = self._norm(gradient, seen) if seen.count == 1 else seen.squares
             seen.coming = before + self._norm(contribution, seen)
 
@@ -143,18 +163,31 @@ class Backwards:
         """Whether what the latest backward left was thrown away or changed, as when a scaler skips a step.
 
         Only ranks change gradients between the backwards of one step; zeroing, unscaling and clipping come
-        after.
+        after. Gradients of weights that were joined for one product are parts of one buffer, with one counter
+        of changes: there another's share may have been added, and only a gradient of zeros was thrown away.
         """
         gradient = seen.parameter.grad
         if gradient is None:
             return True
         if gradient._version == seen.version:
             return False
-        return not self._reduced or float(self._norm(gradient, seen)) == 0.0
+        shared = gradient.untyped_storage().nbytes() > gradient.nbytes
+        return not (self.reduced or shared) or float(self._norm(gradient, seen)) == 0.0
+
+    def _drop(self, seen: _Seen) -> None:
+        """Forget what a parameter got: with it went the gradients of every backward until then."""
+        if seen.task > self._dropped:
+            self._dropped = seen.task
+            self._reached = {task for task in self._reached if task > self._dropped}
+        seen.clear()
 
     def _after(self, seen: _Seen) -> None:
         gradient = seen.parameter.grad
         if self.awake and gradient is not None and not gradient.is_sparse:
+            seen.task = torch._C._current_graph_task_id()
+            if not seen.count:
+                seen.began = seen.task
+            self._reached.add(seen.task)
             seen.count += 1
             seen.squares, seen.total = seen.coming, seen.total_coming
             seen.version = gradient._version
@@ -171,25 +204,49 @@ class Backwards:
 
     def take(self) -> BackwardSums:
         """Return the sums of the backwards since the last step, and begin a new one."""
-        sums = self._sums()
+        whole, told = self._sort_out()
+        sums, tasks = self._sums(told), self._reached
         self.clear()
+        self.tasks = tasks if whole and told else None
         return sums
 
-    def _sums(self) -> BackwardSums:
+    @torch.no_grad()
+    def _sort_out(self) -> tuple[bool, bool]:
+        """Drop what was thrown away and not reached again.
+
+        Returns whether each parameter still has what the latest backward gave it, and whether the backwards
+        that are left are those whose gradients lie there.
+        """
+        latest, whole = max(self._reached, default=NO_TASK), True
+        for seen in self._seen:
+            gradient = seen.parameter.grad
+            if not seen.count:
+                continue
+            if seen.task == latest:
+                if gradient is None:  # this one alone was taken out
+                    seen.clear()
+                    whole = False
+            elif gradient is None or (gradient._version != seen.version and not self._norm(gradient, seen)):
+                self._drop(seen)
+        if any(seen.count and seen.began <= self._dropped for seen in self._seen):
+            return whole, False
+        return whole, self._doubt is None or not bool(self._doubt)
+
+    def _sums(self, told: bool) -> BackwardSums:
         parts = [seen for seen in self._seen if seen.count]
-        count = self.count
+        count = self.count if told else 0 if self.reduced else min(self.count, 1)
         watched, changed = self.watching, self._changed()
-        self.watching = changed or self._reduced
+        self.watching = changed or self.reduced
         left = _total([seen.left for seen in parts]) if watched else math.nan
-        if count < 2 and not self._reduced:
+        if count < 2 and not self.reduced:
             return BackwardSums(count, left, left)
         if not watched and not changed:
             for seen in parts:
                 gradient = seen.parameter.grad
                 seen.left = self._norm(gradient, seen) if gradient is not None else 0.0
-        known = 0 if self._reduced else 1
+        known = 0 if self.reduced else 1
         squares = _total([seen.squares if seen.count > known else seen.left for seen in parts])
-        total = _total([seen.total for seen in parts]) if self._reduced else math.nan
+        total = _total([seen.total for seen in parts]) if self.reduced else math.nan
         return BackwardSums(count, squares, left, total)
 
     def _changed(self) -> bool:
@@ -208,6 +265,7 @@ class Backwards:
         """Begin a new step."""
         for seen in self._seen:
             seen.clear()
+        self.tasks, self._reached, self._dropped, self._doubt = set(), set(), NO_TASK, None
 
     def close(self) -> None:
         """Take the hooks away."""
@@ -217,7 +275,9 @@ class Backwards:
 
 
 def _first(gradient: Tensor) -> Tensor:
-    """Return a copy of the first value, where it is."""
+    """Return a copy of the first value, where it is; nan if there is none."""
+    if not gradient.numel():
+        return torch.full((), math.nan, device=gradient.device)
     return gradient.detach()[(0,) * gradient.dim()].clone()
 
 

@@ -13,9 +13,9 @@ RUN = 256
 """Values that are summed in float32 before they join a sum in float64, where a tensor is read whole."""
 
 WHOLE = 1 << 15
-"""Parameters up to which all are read. Beyond, a sample does: a small transformer of 81 504 ended within 1 %
-of the same loss with a quarter of them, and within 2 % with a twelfth. The signal is weaker by the root of
-the share; a sixteenth of 10³ parameters was too little."""
+"""Values that are read at least: of fewer than twice as many parameters all, of more between this and twice
+this. A small transformer of 81 504 ended within 1 % of the same loss with a quarter of them, and within 2 %
+with a twelfth. The signal is weaker by the root of the share; a sixteenth of 10³ was too little."""
 
 MOST = 64
 """At least one block of so many is read of any model: the pass is then some tenths of a percent of a step."""
@@ -39,8 +39,8 @@ class Window(NamedTuple):
 
     @property
     def weight(self) -> float:
-        """What a sum over the window counts for."""
-        return self.size / self.taken
+        """What a sum over the window counts for; 1 of a tensor without elements."""
+        return self.size / self.taken if self.taken else 1.0
 
 
 def windows(sizes: list[int], coordinates: int | None = None) -> list[Window]:
@@ -51,7 +51,9 @@ def windows(sizes: list[int], coordinates: int | None = None) -> list[Window]:
     sizes : list of int
         Values in each tensor.
     coordinates : int, optional
-        About how many values to read in all; `WHOLE` by default, but one block in `MOST` of each tensor.
+        How many values to read in all, to a factor of two: at least so many, where there are, and fewer than
+        twice as many beside tensors that are read whole. By default `WHOLE`, and at least one block in
+        `MOST`.
     """
     total = sum(sizes)
     if coordinates is None:

@@ -3,45 +3,20 @@
 from __future__ import annotations
 
 import math
-import warnings
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from nalr._checks import NoiseWarning
 from nalr.moments.record import Moments
-from nalr.torch.sums.backwards import Backwards, BackwardSums
+from nalr.torch.sums.backwards import Backwards
 from nalr.torch.sums.path import PathSums, TensorPath
 from nalr.torch.sums.ranks import Ranks, SampleTotals, StepSums
+from nalr.torch.sums.units import Scales, Units
 from nalr.torch.sums.views import sampled_total
 
 if TYPE_CHECKING:
     from nalr.torch.sums.samples import SampleSource
-
-EQUAL = 1e-5
-"""Relative difference of norms below which the gradient was not changed: a few float32 roundings."""
-
-LOSS_SCALE = 1024.0
-"""A gradient that became shorter by more than this was unscaled rather than clipped."""
-
-
-class Units(NamedTuple):
-    """Factors that bring gradients to the units of the loss, before clipping.
-
-    Attributes
-    ----------
-    step : float
-        Factor for the gradient that the optimizer gets.
-    backward : float
-        Factor for those that the backwards made.
-    clipped : bool
-        Whether the optimizer gets a shorter one than the backwards made.
-    """
-
-    step: float = 1.0
-    backward: float = 1.0
-    clipped: bool = False
 
 
 class Measurement:
@@ -78,12 +53,12 @@ class Measurement:
         ranks: Ranks | None = None,
     ) -> None:
         self.path, self.backwards, self.samples = path, backwards, samples
-        self.microbatch_size, self.scaler, self.ranks = microbatch_size, scaler, ranks
+        self.microbatch_size, self.ranks = microbatch_size, ranks
+        self.scales = Scales(scaler)
         self.source = "none"
         self.clipped = False
         self._known = False  # whether there was a step before
         self.last_factor = math.nan  # units of the gradient before
-        self._warned = False
 
     def take(self, optimizer: Any, forgetting: float, loss: float | None) -> tuple[Moments, float | None]:
         """Return the sums of the step about to be made from the gradients that are there, and its loss.
@@ -92,8 +67,11 @@ class Measurement:
         """
         sums = self._sums(forgetting, loss)
         if self.ranks is not None:
-            sums = self.ranks.agree(sums)
-        units = self._units(optimizer, sums.path.squared_norm, sums.backwards)
+            agreed = self.ranks.agree(sums, self.path.dimension)
+            if agreed is None:
+                self._go_alone()
+            sums = agreed or sums
+        units = self.scales.units(optimizer, sums.path.squared_norm, sums.backwards)
         self.clipped = units.clipped
         moments, self.source = self._path_moments(sums.path, units), "steps"
         if not math.isfinite(sums.path.squared_norm):
@@ -101,6 +79,12 @@ class Measurement:
         elif sums.backwards is not None:
             moments = self._with_rows(moments, sums, units)
         return moments, sums.loss
+
+    def _go_alone(self) -> None:
+        """Take this process for the only one."""
+        self.ranks = None
+        if self.backwards is not None:
+            self.backwards.reduced = False
 
     def mean(self, loss: float) -> float:
         """Return the loss of all ranks."""
@@ -110,8 +94,8 @@ class Measurement:
         """Return this process's own sums."""
         seen = self.backwards.take() if self.backwards is not None else None
         samples = None
-        if self.samples is not None and seen is not None:
-            samples = self.samples.collect(seen.backwards)
+        if self.samples is not None and self.backwards is not None and seen is not None:
+            samples = self.samples.collect(seen.backwards, self.backwards.tasks)
         total = math.nan if self.ranks is None else self._total()
         return StepSums(self.path.advance(forgetting), total, seen, samples, loss)
 
@@ -146,39 +130,6 @@ class Measurement:
             self.backwards.clear()
         if self.samples is not None:
             self.samples.clear()
-
-    # -- units --------------------------------------------------------------------------------------
-
-    def _units(self, optimizer: Any, squared_norm: float, seen: BackwardSums | None) -> Units:
-        fused = getattr(optimizer, "grad_scale", None)
-        if fused is not None:  # the optimizer will unscale by itself
-            return Units(1.0 / float(fused), 1.0 / float(fused))
-        if seen is None or seen.squared_norm <= 0.0 or not squared_norm > 0.0:
-            return Units()
-        scale = self._scale()
-        ratio = 1.0 if math.isnan(seen.squared_norm) else math.sqrt(seen.squared_norm / squared_norm)
-        if not 0.0 < ratio < math.inf:
-            return Units()
-        if scale is not None:
-            return _units(ratio / scale, 1.0 / scale)
-        if ratio > 1.5 and abs(math.log2(ratio) - round(math.log2(ratio))) < EQUAL:
-            return Units(1.0, 1.0 / ratio)  # a loss scale, as GradScaler makes them
-        if ratio > LOSS_SCALE or ratio < 1.0 - EQUAL:
-            self._warn(
-                f"Gradients changed by a factor of {1.0 / ratio:.3g} between backward and step, which is no "
-                "clipping; noise is in the units of the step. Give `scaler=` if a GradScaler did it."
-            )
-            return Units(1.0, 1.0 / ratio)
-        return _units(ratio, 1.0)
-
-    def _scale(self) -> float | None:
-        scaler = self.scaler
-        return float(scaler.get_scale()) if scaler is not None and scaler.is_enabled() else None
-
-    def _warn(self, message: str) -> None:
-        if not self._warned:
-            self._warned = True
-            warnings.warn(message, NoiseWarning, stacklevel=2)
 
     # -- moments ------------------------------------------------------------------------------------
 
@@ -228,6 +179,8 @@ class Measurement:
             "path": self.path.state_dict(),
             "known": self._known,
             "last_factor": self.last_factor,
+            "ratio": self.scales.ratio,
+            "scale": 1.0 if self.samples is None else self.samples.norms.scale,
             "watching": self.backwards is not None and self.backwards.watching,
         }
 
@@ -235,6 +188,9 @@ class Measurement:
         """Take the state of `state_dict` exactly."""
         self.path.load_state_dict(state["path"])
         self._known, self.last_factor = state["known"], state["last_factor"]
+        self.scales.ratio = state["ratio"]
+        if self.samples is not None:
+            self.samples.norms.scale = state["scale"]
         if self.backwards is not None:
             self.backwards.watching = state["watching"]
 
@@ -242,9 +198,3 @@ class Measurement:
         """Begin a new path at the present parameters."""
         self.path.reset()
         self._known, self.last_factor = False, math.nan
-
-
-def _units(step: float, backward: float) -> Units:
-    """Return units, taking roundings for no change."""
-    clipped = step / backward > 1.0 + EQUAL
-    return Units(step if clipped else backward, backward, clipped)

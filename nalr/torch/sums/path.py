@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,11 +67,23 @@ class TensorPath:
         self.dimension = sum(window.size for window in self.windows)
         """D, the number of values of all parameters."""
         self._on_device = on_device
+        self._forms = list(map(_form, self.parameters))
         self.reset()
 
     def of(self, parameters: Sequence[Tensor]) -> TensorPath:
         """Return a path of other parameters with the same settings."""
         return TensorPath(parameters, self._coordinates, self._on_device)
+
+    def is_of(self, parameters: Sequence[Tensor]) -> bool:
+        """Whether this path is of these parameters, and they still lie in memory as they did.
+
+        `p.data = …` may give a parameter another size, type, order or device; the views that are kept, and
+        what lies behind them, would then be those of other memory.
+        """
+        known = self.parameters
+        if len(known) != len(parameters) or not all(map(operator.is_, known, parameters)):
+            return False
+        return list(map(_form, parameters)) == self._forms
 
     @torch.no_grad()
     def reset(self) -> None:
@@ -89,7 +102,8 @@ class TensorPath:
     def advance(self, forgetting: float) -> PathSums:
         """Take in the parameters that the last step made, and their gradients; return the sums.
 
-        A parameter without a gradient counts as one whose gradient is zero.
+        A parameter without a gradient, or with one of another size (no optimizer makes a step of that),
+        counts as one whose gradient is zero.
         """
         keep = 1.0 - forgetting
         totals = [0.0] * 6
@@ -108,26 +122,40 @@ class TensorPath:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state: four rows of values for each parameter; copies."""
-        return {"tracks": [track.values.clone() for track in self._tracks]}
+        sizes = [window.size for window in self.windows]
+        return {"sizes": sizes, "tracks": [track.values.clone() for track in self._tracks]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take the state of `state_dict` exactly."""
-        self.check(state)
-        for track, values in zip(self._tracks, state["tracks"], strict=True):
+        for track, values in self._pairs(state):
             track.values.copy_(values)
 
-    def check(self, state: dict[str, Any]) -> None:
-        """Raise a ValueError if `state` is that of other parameters."""
-        if len(state["tracks"]) != len(self._tracks):
-            raise ValueError(
-                f"`state` must be of {len(self._tracks)} parameters, got one of {len(state['tracks'])}."
-            )
-        for track, values in zip(self._tracks, state["tracks"], strict=True):
-            if track.values.shape != values.shape:
-                raise ValueError(
-                    f"`state` must hold {tuple(track.values.shape)} values for this parameter, "
-                    f"got {tuple(values.shape)}."
-                )
+    def _pairs(self, state: dict[str, Any]) -> Iterator[tuple[_Track, Tensor]]:
+        return zip(self._tracks, state["tracks"], strict=True)
+
+    def check(self, state: dict[str, Any]) -> bool:
+        """Return whether `state` is of these parameters; False if groups were added to these or to those.
+
+        Raises
+        ------
+        ValueError
+            If a parameter that both have has another size, or was read with other `coordinates`.
+        """
+        same = len(self._tracks) == len(state["tracks"])
+        if same:  # what is read of a tensor depends on all
+            shapes = [(track.values.shape, values.shape) for track, values in self._pairs(state)]
+            pairs: list[tuple[Any, Any]] = [(tuple(here), tuple(there)) for here, there in shapes]
+        else:
+            pairs = list(zip([window.size for window in self.windows], state["sizes"], strict=False))
+        for here, there in pairs:
+            if here != there:
+                raise ValueError(f"`state` must hold {here} values for this parameter, got {there}.")
+        return same
+
+
+def _form(tensor: Tensor) -> tuple[Any, ...]:
+    """Return what says how the values of a tensor lie in memory, apart from where they begin."""
+    return tensor.shape, tensor.stride(), tensor.dtype, tensor.device
 
 
 class _Track:
@@ -157,7 +185,7 @@ class _HostTrack(_Track):
         if parameter.data_ptr() != self._address:
             self._address = parameter.data_ptr()
             self._place = as_numpy(flat(parameter.detach(), parameter))
-        if gradient is None:
+        if gradient is None or gradient.size != window.size:
             if self._zeros is None:
                 self._zeros = np.zeros(window.size, np.float32)
             gradient = self._zeros
@@ -171,7 +199,7 @@ class _DeviceTrack(_Track):
         displacement, mean, previous, last = self.values
         parameter = self.parameter
         place = window_of(flat(parameter.detach(), parameter), self.window).to(self.values.dtype)
-        if parameter.grad is None:
+        if parameter.grad is None or parameter.grad.numel() != self.window.size:
             gradient = torch.zeros_like(place)
         else:
             line = flat(parameter.grad.detach(), parameter)
@@ -179,15 +207,18 @@ class _DeviceTrack(_Track):
         step = previous - place
         displacement.mul_(keep).add_(step)
         mean.mul_(keep * DECAY).add_(displacement, alpha=1.0 - DECAY)
-        pairs = (
-            (gradient, step),
-            (step, step),
-            (gradient, 0.5 * (displacement + mean)),
-            (displacement, displacement),
-            (gradient, last),
-            (gradient, gradient),
+        slope, moved, far, average, before = (
+            each.to(wide(each)) for each in (gradient, step, displacement, mean, last)
         )
-        sums = torch.stack([torch.sum(a * b, dtype=wide(a)) for a, b in pairs])
+        pairs = (
+            (slope, moved),
+            (moved, moved),
+            (slope, 0.5 * (far + average)),
+            (far, far),
+            (slope, before),
+            (slope, slope),
+        )
+        sums = torch.stack([torch.sum(a * b) for a, b in pairs])
         previous.copy_(place)
         last.copy_(gradient)
         return self.weight * sums

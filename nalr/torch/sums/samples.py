@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 import torch
 from torch import Tensor
@@ -12,9 +13,14 @@ from torch.nn import Module
 from nalr._checks import NoiseWarning
 from nalr.torch.ghost import SampleNorms
 from nalr.torch.sums.ranks import SampleTotals
+from nalr.torch.sums.views import wide
 
 CHECKED = 2
 """Steps after which coverage is read again: some layers show only in a pass what they do."""
+
+RANGE = (1e-20, 1e20)
+"""Where squared norms in float32 are exact to rounding: its own range is 10⁻³⁸ to 10³⁸, and those of single
+values, and of samples before they are multiplied by the batch, are smaller by powers of ten."""
 
 
 class SampleSource:
@@ -36,12 +42,24 @@ class SampleSource:
         self._named: tuple[str, ...] = ()
         self._review()
 
-    def collect(self, backwards: int) -> SampleTotals | None:
-        """Return the sums of this many backwards, and forget them; None without samples."""
+    def collect(self, backwards: int, tasks: Set[int] | None) -> SampleTotals | None:
+        """Return the sums of this many backwards, and forget them; None without samples.
+
+        Parameters
+        ----------
+        backwards : int
+            How many gradients were added to that of the step.
+        tasks : set of int or None
+            Autograd's numbers of these backwards; None where they cannot be told from others, whose
+            gradients were thrown away.
+        """
         if not self.active:
             return None
+        if tasks is None:
+            self.norms.clear()
+            return None
         try:
-            drawn = self.norms.collect()
+            drawn = self.norms.collect(tasks)
         except RuntimeError as error:
             if not self.optional:
                 raise
@@ -54,7 +72,18 @@ class SampleSource:
             return None
         norms = drawn.squared_norms.to(torch.float64)
         squares = float(norms.sum()) * max(backwards, 1) ** 2
-        return SampleTotals(norms.numel(), squares, _squared_norm(self.norms.covered_parameters()))
+        squared_norm = _squared_norm(self.norms.covered_parameters())
+        in_range = self._keep_in_range(squares / norms.numel(), squared_norm)
+        return SampleTotals(norms.numel(), squares, squared_norm) if in_range else None
+
+    def _keep_in_range(self, mean: float, squared_norm: float) -> bool:
+        """Return whether |gᵢ|², on average `mean`, is right; scale the next ones before they leave float32.
+
+        The norm of the whole gradient is of float64, and no longer than those of samples are on average.
+        """
+        if not RANGE[0] < self.norms.scale**2 * mean < RANGE[1] and 0.0 < squared_norm < math.inf:
+            self.norms.scale = 2.0 ** -round(0.5 * math.log2(squared_norm))
+        return 0.0 < mean < math.inf or not 0.0 < squared_norm < math.inf
 
     def _review(self) -> None:
         """End where this source is optional and does not cover all; else name what is new."""
@@ -93,5 +122,6 @@ def _squared_norm(parameters: Sequence[Tensor]) -> float:
     gradients = [p.grad.detach() for p in parameters if p.grad is not None]
     if not gradients:
         return 0.0
-    norms = torch.stack([n.to(gradients[0].device) for n in torch._foreach_norm(gradients)])
-    return float(torch.sum(norms.double() ** 2))
+    norms = torch._foreach_norm(gradients, 2, dtype=wide(gradients[0]))
+    joined = torch.stack([norm.to(gradients[0].device) for norm in norms])
+    return float(torch.sum(joined * joined))

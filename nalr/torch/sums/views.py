@@ -63,17 +63,27 @@ def window_of(values: Tensor, window: Window) -> Tensor:
 
 
 def sampled_norm(values: Tensor, like: Tensor, window: Window, by_kernel: bool) -> float | Tensor:
-    """Return |values|² of a tensor that lies like `like`, estimated from its window."""
+    """Return |values|² of a tensor that lies like `like`, estimated from its window.
+
+    It is nan where the tensor has another size than the window was made for.
+    """
+    if values.numel() != window.size:
+        return math.nan
     line = flat(values.detach(), like)
     if by_kernel:
         norm: float = kernels.sample.sample_norm(as_numpy(line), window.stride, window.block, window.taken)
         return window.weight * norm if not math.isnan(norm) else math.nan
-    part = window_of(line, window).to(torch.float64 if line.dtype is torch.float64 else torch.float32)
-    return window.weight * torch.sum(part * part, dtype=wide(part))
+    part = window_of(line, window).to(wide(line))
+    return window.weight * torch.sum(part * part)
 
 
 def sampled_total(values: Tensor, like: Tensor, window: Window) -> Tensor:
-    """Return the sum of the values of a tensor that lies like `like`, estimated from its window."""
+    """Return the sum of the values of a tensor that lies like `like`, estimated from its window.
+
+    It is nan where the tensor has another size than the window was made for.
+    """
+    if values.numel() != window.size:
+        return torch.full((), math.nan, dtype=wide(values), device=values.device)
     part = window_of(flat(values.detach(), like), window)
     return window.weight * torch.sum(part, dtype=wide(part))
 

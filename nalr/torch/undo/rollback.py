@@ -46,7 +46,7 @@ class Rollback:
 
     def follow(self, decision: Decision, step: int) -> None:
         """Copy the run if it does well; note whether the step about to be made must be undone."""
-        self.due = self._blew_up(decision) and self.snapshot.taken
+        self.due = self._blew_up(decision) and self.snapshot.fits
         if self.due:
             self.lr = SHARE * (decision.lr if math.isnan(self._last_lr) else self._last_lr)
             self._last_lr = self.lr
@@ -56,7 +56,7 @@ class Rollback:
         since = step - self._taken_at
         if since >= self.every and decision.reason not in HARMED:
             loss = decision.evidence.get("smoothed_loss", -math.inf)
-            if loss <= self._loss or since >= PATIENCE * self.every or not self.snapshot.taken:
+            if loss <= self._loss or since >= PATIENCE * self.every or not self.snapshot.fits:
                 self.snapshot.take()
                 self._taken_at, self._loss = step, loss
 
@@ -66,6 +66,17 @@ class Rollback:
         if decision.reason is Reason.BOUND:
             return self._cuts > before
         return decision.reason in (Reason.BLOW_UP, Reason.SKIP)
+
+    def renew(self) -> None:
+        """Copy the run at once if there was a copy: that one is of other parameters.
+
+        Parameters that are not finite are no place to return to; a copy is then made as soon as all is well.
+        """
+        if self.snapshot.taken:
+            self.snapshot.forget()
+            self._taken_at = -self.every
+            if self.snapshot.finite:
+                self.snapshot.take()
 
     def restore(self) -> None:
         """Return to the last copy."""

@@ -12,6 +12,9 @@ from torch.optim import Optimizer
 
 from nalr.torch.undo.trees import Tree, copied, is_plain, mapped, write
 
+PARTS = ("parameters", "buffers")
+"""What must be as it was when the copy was taken; the optimizer's state may have grown since."""
+
 
 class Snapshot:
     """Copy of an optimizer's parameters and state, taken and restored in place, bit for bit.
@@ -78,6 +81,25 @@ class Snapshot:
         mapped(lambda tensor: sizes.append(tensor.nbytes), self._copies)
         return sum(sizes)
 
+    @property
+    def fits(self) -> bool:
+        """Whether `restore` can write what was taken: parameters and buffers are as they were then."""
+        if not self.taken:
+            return False
+        live, copies = self._live(), self._copies
+        if len(live["groups"]) != len(copies["groups"]):
+            return False
+        return all(_forms(live[part]) == _forms(copies[part]) for part in PARTS)
+
+    @property
+    def finite(self) -> bool:
+        """Whether every parameter is, at present."""
+        return all(bool(torch.isfinite(p).all()) for p in self._live()["parameters"])
+
+    def forget(self) -> None:
+        """Give up the copies and their memory; there is nothing to restore then."""
+        self._copies, self._homes, self.taken = {}, {}, False
+
     @torch.no_grad()
     def take(self) -> None:
         """Copy the present state, into the memory of the last copy where it fits.
@@ -109,8 +131,8 @@ class Snapshot:
         if not self.taken:
             raise RuntimeError("`restore` needs a snapshot to return to. Call `take` first.")
         live = self._live()
-        for part in ("parameters", "buffers"):
-            now, then = (mapped(_shape_and_type, tree[part]) for tree in (live, self._copies))
+        for part in PARTS:
+            now, then = _forms(live[part]), _forms(self._copies[part])
             if now != then:
                 raise ValueError(f"`restore` needs the {part} that were copied, {then}, got {now}.")
         restored = write(live, self._copies, self._homes)
@@ -175,6 +197,10 @@ class Snapshot:
         state.clear()
         for key, value in entries.items():
             state[parameters[key] if isinstance(key, int) else key] = value
+
+
+def _forms(tree: Tree) -> Tree:
+    return mapped(_shape_and_type, tree)
 
 
 def _shape_and_type(tensor: Tensor) -> str:
