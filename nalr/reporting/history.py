@@ -86,17 +86,20 @@ class History:
         self.stride = 1
         self._entries: list[Entry] = []
         self._counts: dict[str, int] = {}
+        self._recorded = False  # whether the step appended last is in the record
         self._interval = (0.0, math.inf)  # of the noise scale, when it was last asked for
 
     def append(self, entry: Entry) -> None:
         """Record a step, if its turn has come; reasons are counted at every step."""
         self._counts[entry.reason] = self._counts.get(entry.reason, 0) + 1
-        if entry.step % self.stride:
+        self._recorded = entry.step % self.stride == 0
+        if not self._recorded:
             return
         self._entries.append(entry)
         if len(self._entries) >= self.capacity:
             self.stride *= 2
             self._entries = [kept for kept in self._entries if kept.step % self.stride == 0]
+            self._recorded = entry.step % self.stride == 0
 
     def record(
         self,
@@ -135,6 +138,11 @@ class History:
                 batch_size=batch_size,
             )
         )
+
+    def correct_lr(self, lr: float) -> None:
+        """Say that the step recorded last was made with another rate than was decided."""
+        if self._recorded:
+            self._entries[-1] = self._entries[-1]._replace(lr=lr)
 
     @property
     def reason_counts(self) -> dict[str, int]:

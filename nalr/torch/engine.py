@@ -64,7 +64,7 @@ class Engine:
     @property
     def factor(self) -> float:
         """What the user's rates are multiplied by."""
-        return self.adaptive.lr / self.adaptive.base_lr
+        return self.rates.held(self.adaptive.lr) / self.adaptive.base_lr
 
     # -- around a step ------------------------------------------------------------------------------
 
@@ -79,8 +79,9 @@ class Engine:
         else:
             loss = checked(loss)  # what a closure returned
         found = self._measure(loss)
-        lr = self.adaptive.lr if found is None else self._decide(*found)
-        self.rates.multiply(lr / self.adaptive.base_lr)
+        if found is not None:
+            self._decide(*found)
+        self.rates.multiply(self.factor)
         if self._first is not None or (self.rollback is not None and self.rollback.due):
             self._hooks.finish = self._finish_step
         return True
@@ -131,17 +132,18 @@ class Engine:
             number = self.losses.estimated(moments.step_product)
         return None if number is None else (moments, number)
 
-    def _decide(self, moments: Moments, loss: float) -> float:
-        """Return the rate of a step with these sums and this loss."""
+    def _decide(self, moments: Moments, loss: float) -> None:
+        """Decide the rate of a step with these sums and this loss."""
         lr = self.adaptive.update_policy(moments, loss)
-        scale = self.rates.schedule * self.every
-        if scale != 1.0 or not moments.usable:  # the optimizer makes the step in any case
-            self.adaptive.set_applied_lr(lr * scale)
+        made = self.rates.held(lr) * self.rates.schedule
+        if made != lr:
+            self.adaptive.history.correct_lr(made)
+        if made * self.every != lr or not moments.usable:  # the optimizer makes the step in any case
+            self.adaptive.set_applied_lr(made * self.every)
         if self.rollback is not None:
             decision = self.adaptive.last_decision
             assert decision is not None
             self.rollback.follow(decision, self.steps)
-        return lr
 
     def give(self, loss: Any) -> None:
         """Take in the loss of the step just made; it serves the decision on the next.
@@ -150,7 +152,7 @@ class Engine:
         is shortened now: a step is linear in its rate.
         """
         if not self._hooks.within():
-            self.rates.begin()  # the step may have raised
+            self.rates.restore()  # the step may have raised
         made = self._hooks.take_made()
         if loss is not None:
             loss = checked(loss)
@@ -187,6 +189,7 @@ class Engine:
             "measurement": self.measurement.state_dict(),
             "steps": self.steps,
             "losses": self.losses.state_dict(),
+            "rates": self.rates.state_dict(),
             "first": None if self._first is None else self._first.state_dict(),
         }
         rollback = None if self.rollback is None else self.rollback.state_dict()  # portable as it is
@@ -209,6 +212,7 @@ class Engine:
         self.steps = state["steps"]
         self.measurement.wake(self.steps % self.every == 0)
         self.losses.load_state_dict(state["losses"])
+        self.rates.load_state_dict(state["rates"])
         first = state["first"]
         self._first = None if first is None else FirstStep.resumed(first, path.parameters)
         if self.rollback is not None and rollback is not None:

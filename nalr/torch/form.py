@@ -54,10 +54,10 @@ class Form:
         every = _checks.count("every", every, 1)
         microbatch_size = _checks.count("microbatch_size", microbatch_size, 1)
         if total_steps is not None:
-            total_steps = max(_checks.count("total_steps", total_steps, 1) // every, 1)
+            total_steps = -(-_checks.count("total_steps", total_steps, 1) // every)
         if coordinates is not None:
             coordinates = _checks.count("coordinates", coordinates, 1)
-        rates = Rates(seen)
+        rates = Rates(seen, settings.get("min_lr"), settings.get("max_lr"))
         adaptive = NoiseAdaptiveLR(rates.base_lr, total_steps=total_steps, **settings)
         path = TensorPath(parameters, coordinates, on_device)
         ranks = ranks_of(process_group, parameters)
@@ -82,8 +82,8 @@ class Form:
 
     @property
     def lr(self) -> float:
-        """The effective rate of the first group that has one."""
-        return self.engine.rates.effective(self.engine.factor)[self.engine.rates.reference]
+        """The effective rate of the first group that has one, in the last step."""
+        return self.engine.rates.made(self.engine.factor)[self.engine.rates.reference]
 
     @property
     def last_decision(self) -> Decision | None:
