@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nalr.reporting.columns import read_columns
+from nalr.reporting.columns import TEXTS, read_columns
 
 Array = NDArray[np.float64]
 OPTIONAL = ("smoothed_loss", "noise_scale", "noise_scale_low", "noise_scale_high")
@@ -49,5 +49,5 @@ def _read(history: Any, name: str) -> History:
     columns = read_columns(history, name, OPTIONAL)
     if columns["step"].size == 0:
         raise ValueError(f"{name} must have at least one step, got none.")
-    reasons = columns.pop("reason")
+    reasons, _, _ = (columns.pop(name) for name in TEXTS)
     return History(**columns, reason=tuple(map(str, reasons)))

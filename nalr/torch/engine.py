@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from nalr import controller
 from nalr.moments.record import Moments
 from nalr.noise.reading import NoiseReading
+from nalr.reporting.history import History
 from nalr.torch.checks import WATCHED, parameters_of, parameters_with_gradients
 from nalr.torch.losses import Loss, Losses, checked
 from nalr.torch.portable import portable, restored
@@ -20,6 +21,9 @@ from nalr.torch.step import StepHooks
 from nalr.torch.sums.measurement import Measurement
 from nalr.torch.undo.first_step import FirstStep, accumulation
 from nalr.torch.undo.rollback import Rollback
+
+UNITS = {"samples": "sample", "microbatches": "microbatch", "ranks": "microbatch", "steps": "batch"}
+"""What a row is, by where rows come from."""
 
 
 class Engine:
@@ -42,6 +46,8 @@ class Engine:
         Steps from one measurement to the next.
     rollback : Rollback or None
         Keeps a copy to return to after a blow-up.
+    sized : bool
+        Whether it is known how many samples a row is the mean of.
     """
 
     def __init__(
@@ -52,11 +58,13 @@ class Engine:
         rates: Rates,
         every: int,
         rollback: Rollback | None,
+        sized: bool = False,
     ) -> None:
         self.optimizer, self.adaptive, self.measurement, self.rates = optimizer, adaptive, measurement, rates
         self.every, self.rollback = every, rollback
         self.steps = 0  # that had a gradient
         self.losses = Losses()
+        self.sized = sized
         self._first: FirstStep | None = None  # from the first step until its loss has come
         self._hooks = StepHooks(optimizer, self._before_step, rates.restore)
         WATCHED.add(optimizer)
@@ -74,14 +82,16 @@ class Engine:
         if self.rates.idle or self._left_out():
             self.measurement.clear()
             return False
+        self.adaptive.history.late = False
         if loss is None:
             loss, self.losses.latest = self.losses.latest, None
+            self.adaptive.history.late = loss is not None and self.losses.late
         else:
             loss = checked(loss)  # what a closure returned
         found = self._measure(loss)
         if found is not None:
             self._decide(*found)
-        self.rates.multiply(self.factor)
+        self.rates.multiply(self.adaptive.lr)
         if self._first is not None or (self.rollback is not None and self.rollback.due):
             self._hooks.finish = self._finish_step
         return True
@@ -124,10 +134,13 @@ class Engine:
         moments, number = self.measurement.take(
             self.optimizer, self.adaptive.policy.forgetting, None if loss is None else float(loss)
         )
+        history = self.adaptive.history
+        history.unit = "sample" if self.sized else UNITS[self.measurement.source]
         if self.steps == 1:
             self._first = FirstStep(parameters, moments, number)
             if number is None:
                 return None
+        history.predicted = number is None
         if number is None:
             number = self.losses.estimated(moments.step_product)
         return None if number is None else (moments, number)
@@ -135,7 +148,8 @@ class Engine:
     def _decide(self, moments: Moments, loss: float) -> None:
         """Decide the rate of a step with these sums and this loss."""
         lr = self.adaptive.update_policy(moments, loss)
-        made = self.rates.held(lr) * self.rates.schedule
+        schedule = self.rates.schedule
+        made = lr if schedule == 1.0 else self.rates.held(lr) * schedule
         if made != lr:
             self.adaptive.history.correct_lr(made)
         if made * self.every != lr or not moments.usable:  # the optimizer makes the step in any case
@@ -156,13 +170,14 @@ class Engine:
         made = self._hooks.take_made()
         if loss is not None:
             loss = checked(loss)
-            self.losses.give(loss, made)
+            self.losses.give(loss, made, late=True)
         if self._first is not None and self._first.waiting:
             self._settle_first(self._first, loss)
 
     def _settle_first(self, first: FirstStep, loss: Loss | None) -> None:
         """Decide on the first step, now that its loss has come or is known not to."""
         first.loss = 0.0 if loss is None else self.measurement.mean(float(loss))
+        self.adaptive.history.late, self.adaptive.history.predicted = False, loss is None
         self._decide(first.moments, first.loss)
         self._shorten(first, min(self.factor, 1.0))
 
@@ -174,6 +189,14 @@ class Engine:
         self._first = None
 
     # -- what it knows ------------------------------------------------------------------------------
+
+    @property
+    def history(self) -> History:
+        """The record, with the loss of the last step if that has come; to read it may wait for a device."""
+        history, latest = self.adaptive.history, self.losses.latest
+        if latest is not None and self.losses.late and history.waits:
+            history.fill_loss(float(latest))
+        return history
 
     def reading(self) -> NoiseReading:
         """Return the controller's reading, which here names the source of its rows."""

@@ -20,22 +20,25 @@ class Losses:
     ----------
     latest : float, Tensor or None
         As it was given: reading a tensor waits for the device that it is on. Who uses it sets it to None.
+    late : bool
+        Whether it was given after its step, and so serves the decision on the next.
     """
 
     def __init__(self) -> None:
         self.latest: Loss | None = None
+        self.late = False
         self._given = False  # whether there ever was one
         self._estimate = 0.0  # the change of the loss that gradients predict, from the start
         self._warned = False
 
-    def give(self, loss: Loss, made: bool = True) -> None:
+    def give(self, loss: Loss, made: bool = True, late: bool = False) -> None:
         """Keep the loss for the next decision.
 
         One that is not finite, of a step that was not `made`, is that of a step that a GradScaler left out.
         """
         self._given = True
         if made or math.isfinite(float(loss)):
-            self.latest = loss
+            self.latest, self.late = loss, late
 
     def estimated(self, step_product: float) -> float | None:
         """Return the change of the loss that gradients predict, used where no loss was given.
@@ -62,11 +65,12 @@ class Losses:
     def state_dict(self) -> dict[str, Any]:
         """Return the state; a loss that waits is read."""
         latest = None if self.latest is None else float(self.latest)
-        return {"latest": latest, "given": self._given, "estimate": self._estimate}
+        return {"latest": latest, "late": self.late, "given": self._given, "estimate": self._estimate}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take the state of `state_dict` exactly."""
-        self.latest, self._given, self._estimate = state["latest"], state["given"], state["estimate"]
+        self.latest, self.late = state["latest"], state["late"]
+        self._given, self._estimate = state["given"], state["estimate"]
 
 
 def checked(loss: Any) -> Loss:

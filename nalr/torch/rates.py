@@ -89,9 +89,10 @@ class Rates:
             return lr
         return (self.low if made < self.low else self.high) / self.schedule
 
-    def multiply(self, factor: float) -> None:
-        """Write the user's rates times `factor`, until `restore`."""
+    def multiply(self, lr: float) -> None:
+        """Write the user's rates times the factor of a rate of ours, until `restore`."""
         self.restore()
+        factor = self.held(lr) / self.base[self.reference]
         own: list[Any] = []
         self._own = own
         for group in self.optimizer.param_groups:

@@ -34,8 +34,9 @@ class NoiseAdaptiveLR(Form, LRScheduler):
     every : int
         Steps from one measurement to the next, at least 1. Between them nothing is measured, and nothing
         waits for an accelerator.
-    microbatch_size : int
+    microbatch_size : int, optional
         Samples that the loss of one backward is the mean of: the gradient noise scale is then in samples.
+        Without it, it is in microbatches, or in batches where there is one backward a step.
     coordinates : int, optional
         About how many parameters to measure the path on; by default all of a small model, and a sample
         spread over all tensors of a larger one.
