@@ -164,4 +164,6 @@ class Rates:
 
 def _number(rate: Any) -> float:
     """Return a rate as a float; nan for none."""
+    if isinstance(rate, Tensor):
+        return float(rate.item())
     return math.nan if rate is None else float(rate)

@@ -244,6 +244,26 @@ def test_saved_rates_are_the_users_also_after_many_resumptions():
         assert [group["lr"] for group in training.optimizer.param_groups] == [0.01, 0.003]
 
 
+@pytest.mark.parametrize("kind", ["before", "after", "pre"])
+def test_a_schedule_that_a_hook_of_the_optimizer_advances(kind):
+    def compose(o, ours):
+        schedule = lrs.StepLR(o, 3, gamma=0.5)
+        hook = torch.no_grad()(lambda *_: schedule.step())
+        if kind == "pre":
+            o.register_step_pre_hook(hook)
+        if kind == "before":
+            o.register_step_post_hook(hook)
+        scheduler = ours(o)
+        if kind == "after":
+            o.register_step_post_hook(hook)
+        return scheduler.step
+
+    _, alone, _, _, _ = train(False, compose)
+    _, seen, factors, _, _ = train(True, compose)
+    assert len({row[0] for row in alone}) > 5
+    assert seen == [[rate * f for rate in row] for row, f in zip(alone, factors, strict=True)]
+
+
 def test_a_rate_written_within_a_step_is_dropped_with_one_warning():
     training = Training(two_groups)
     scheduler = nalr.torch.NoiseAdaptiveLR(training.optimizer)

@@ -10,6 +10,7 @@ import torch
 from torch.optim import lr_scheduler
 
 import nalr.torch
+from nalr._checks import NoiseWarning
 from nalr.reporting.run import read_run
 from tests.torch.training import OPTIMIZERS, Training, effective, two_groups
 
@@ -164,10 +165,9 @@ def test_given_and_predicted_losses_make_no_course_together():
     losses = training.run(10, scheduler, first=10)
     report = nalr.report(scheduler)
     assert not report.predicted
-    run = read_run(scheduler)
-    assert run.columns["loss"][10:].tolist() == losses and not any(
-        map(math.isfinite, run.columns["loss"][:9])
-    )
+    losses_read = read_run(scheduler).columns["loss"]
+    assert losses_read[10:].tolist() == losses
+    assert not any(map(math.isfinite, losses_read[:9]))
 
 
 # -- units --------------------------------------------------------------------------------------------
@@ -222,9 +222,9 @@ def test_rates_of_every_type_are_multiplied_and_given_back(kind):
     training = Training(lambda t: torch.optim.SGD(t.model.parameters(), lr=0.5))
     group = training.optimizer.param_groups[0]
     group["lr"] = rate
-    before = float(rate)
+    before = torch.as_tensor(rate).item()
     scheduler = nalr.torch.NoiseAdaptiveLR(training.optimizer)
-    training.optimizer.register_step_pre_hook(lambda o, *_: seen.append(float(group["lr"])))
+    training.optimizer.register_step_pre_hook(lambda o, *_: seen.append(torch.as_tensor(group["lr"]).item()))
 
     def factor() -> float:
         return scheduler.engine.factor
@@ -236,7 +236,7 @@ def test_rates_of_every_type_are_multiplied_and_given_back(kind):
         assert seen[-1] == pytest.approx(before * factor(), rel=1e-6)
         assert scheduler.get_last_lr() == [pytest.approx(before * factor(), rel=1e-6)]
         scheduler.step(loss)
-    assert group["lr"] is rate and float(rate) == before and type(group["lr"]) is type(rate)
+    assert group["lr"] is rate and torch.as_tensor(rate).item() == before and type(group["lr"]) is type(rate)
     assert len(set(seen)) > 1
 
 
@@ -271,3 +271,31 @@ def test_no_rate_at_all_is_refused():
         group["lr"] = None
     with pytest.raises(ValueError, match=r"group with a positive learning rate, got \[None, None\]"):
         nalr.torch.NoiseAdaptiveLR(training.optimizer)
+
+
+# -- the end ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_past_the_last_step_one_warning_says_so(every):
+    training = Training(OPTIMIZERS["momentum"])
+    scheduler = nalr.torch.NoiseAdaptiveLR(training.optimizer, total_steps=20, every=every)
+    training.run(20, scheduler)  # of 20 not one is past the end
+    with pytest.warns(NoiseWarning) as seen:
+        training.run(20, scheduler, first=20)
+    decisions, lr = -(-20 // every), scheduler.history.to_dict()["lr"][-(-20 // every)]
+    assert [str(w.message) for w in seen] == [
+        f"All {decisions} decisions that `total_steps` gives have been made: what follows was not planned, "
+        f"and the rate is {lr:.3g}. For more steps give a larger `total_steps`."
+    ]
+
+
+def test_so_it_says_with_rows_of_numpy():
+    adaptive = nalr.NoiseAdaptiveLR(0.1, total_steps=5)
+    rows = np.ones((4, 3))
+    for _ in range(5):
+        adaptive.get_adapted_lr(rows, 1.0)
+    with pytest.warns(NoiseWarning, match="All 5 decisions that `total_steps` gives have been made") as seen:
+        for _ in range(5):
+            adaptive.get_adapted_lr(rows, 1.0)
+    assert len(seen) == 1 and seen[0].filename == __file__
