@@ -186,6 +186,7 @@ class Engine:
         assert first.loss is not None
         share = self.adaptive.limit_first_step(factor * first.promise, first.loss)
         first.shorten(factor * share)
+        self.adaptive.history.correct_lr(self.factor * self.rates.base_lr * self.rates.schedule)
         self._first = None
 
     # -- what it knows ------------------------------------------------------------------------------

@@ -67,6 +67,10 @@ class NoiseAdaptiveLR(Form, LRScheduler):
     A loss is used for the decision on the next step; with a closure, and in `NoiseAdaptiveOptimizer`, each
     step is decided by its own. Without any loss (`step()`), the change that gradients predict is used.
 
+    Logs that read the optimizer's groups show your own rates there (Lightning's `LearningRateMonitor`); the
+    effective ones are `get_last_lr()`, which Transformers logs where it is given this scheduler. In
+    Lightning: `self.log("lr", self.lr_schedulers().get_last_lr()[0])`.
+
     Cost: one pass of 40 bytes a measured parameter, and some tenths of a millisecond of Python a step.
     Memory: 16 bytes a measured parameter, and the copies of `rollback`.
 

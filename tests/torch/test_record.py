@@ -99,6 +99,24 @@ def test_rates_are_those_of_the_steps_beside_a_schedule(form):
     assert f"-> {rates[-1]:.3g}," in adaptive.summary()
 
 
+def test_a_first_step_that_was_shortened_is_shown_so():
+    training = Training(lambda t: torch.optim.SGD(t.model.parameters(), lr=1e6))
+    scheduler = nalr.torch.NoiseAdaptiveLR(training.optimizer)
+    lr_scheduler.LambdaLR(training.optimizer, lambda t: 0.5)
+    before = [p.detach().clone() for p in training.model.parameters()]
+    loss = training.backward(0)
+    gradients = [p.grad.clone() for p in training.model.parameters()]
+    training.optimizer.step()
+    scheduler.step(loss)
+    moved = sum(
+        float((b - p).detach().abs().sum()) for b, p in zip(before, training.model.parameters(), strict=True)
+    )
+    rate = moved / sum(float(g.abs().sum()) for g in gradients)
+    assert rate < 10.0
+    assert scheduler.history.to_dict()["lr"] == pytest.approx([rate], rel=1e-3)
+    assert scheduler.get_last_lr() == pytest.approx([rate], rel=1e-3)
+
+
 def test_bounds_hold_for_what_is_applied_beside_a_schedule():
     training = Training(two_groups)
     scheduler = nalr.torch.NoiseAdaptiveLR(training.optimizer, min_lr=0.004, max_lr=0.02)
