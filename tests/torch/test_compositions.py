@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.optim import lr_scheduler as lrs
 from torch.optim.swa_utils import SWALR
 
@@ -145,6 +148,32 @@ def test_in_a_sequence_within_a_chain_within_a_sequence():
     def compose(o, ours):
         inner = lrs.SequentialLR(o, [BESIDE["LinearLR"](o), ours(o)], milestones=[8])
         return lrs.ChainedScheduler([inner, BESIDE["StepLR"](o)], optimizer=o).step
+
+    hold(compose)
+
+
+PARTS = st.sampled_from([name for name in CHAINABLE if name not in ("OneCycleLR", "SWALR")])
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None)
+@given(
+    parts=st.lists(st.tuples(PARTS, st.integers(1, 20)), min_size=1, max_size=4),
+    place=st.integers(0, 4),
+    beside=st.lists(PARTS, max_size=2),
+    chained=st.booleans(),
+)
+def test_any_sequence_with_anything_beside(parts, place, beside, chained):
+    names: list[str | None] = [name for name, _ in parts]
+    names.insert(min(place, len(names)), None)  # ours
+    milestones = list(itertools.accumulate(length for _, length in parts))
+
+    def compose(o, ours):
+        made = [ours(o) if name is None else BESIDE[name](o) for name in names]
+        everything = [lrs.SequentialLR(o, made, milestones), *(BESIDE[name](o) for name in beside)]
+        if chained:
+            return lrs.ChainedScheduler(everything, optimizer=o).step
+        return lambda: [each.step() for each in everything]
 
     hold(compose)
 
