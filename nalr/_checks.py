@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import warnings
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,16 @@ class NoiseWarning(NalrWarning):
 
 class CacheWarning(NalrWarning):
     """Compiled kernels cannot be kept on disk, so every process compiles them anew."""
+
+
+def warn_past_end(steps: int, lr: float) -> None:
+    """Warn that a run goes on past its horizon."""
+    warnings.warn(
+        f"All {steps} decisions that `total_steps` gives have been made: what follows was not planned, and "
+        f"the rate is {lr:.3g}. For more steps give a larger `total_steps`.",
+        NoiseWarning,
+        stacklevel=4,
+    )
 
 
 def real(name: str, value: Any, rule: str, low: float, high: float, *, closed: str = "both") -> float:

@@ -251,17 +251,17 @@ class NoiseAdaptiveLR:
         self._decision = decision
         numbers = (state.step, loss, smoothed, decision, moments.total_weight, averages)
         self.history.record(*numbers, self.estimator)
+        state.lr, state.applied_lr = decision.lr, decision.lr if usable else 0.0
+        if state.step == self.total_steps:
+            _checks.warn_past_end(state.step, decision.lr)
         state.step += 1
-        state.lr = decision.lr
-        state.applied_lr = decision.lr if usable else 0.0
         return decision.lr
 
     def _ask(self, moments: Moments, loss: float, variance: float) -> Decision:
         """Ask the policy, and hold its answer within the bounds."""
         noise = variance / moments.total_weight
-        decision = self.policy.decide(
-            Evidence(self._state.step, loss, self._state.applied_lr, moments, noise)
-        )
+        evidence = Evidence(self._state.step, loss, self._state.applied_lr, moments, noise)
+        decision = self.policy.decide(evidence)
         if self.min_lr <= decision.lr <= self.max_lr:
             return decision
         finite = self.lr if math.isnan(decision.lr) else decision.lr

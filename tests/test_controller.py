@@ -248,6 +248,7 @@ def test_steps_that_are_not_finite_are_skipped_counted_and_repeated_ones_cut_the
     assert "not finite" in controller.summary()
 
 
+@pytest.mark.filterwarnings("ignore:All . decisions")  # some streams are longer than that
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.tuples(st.lists(st.floats(), min_size=4, max_size=4), st.floats()), min_size=1, max_size=30),

@@ -121,22 +121,25 @@ def _has_data(runs: Runs, columns: Sequence[str]) -> bool:
 
 
 def _draw_loss(ax: Axes, runs: Runs, log_loss: bool | Literal["auto"]) -> None:
+    predicted = any(run.predicted for run in runs.values())
+    raw, smoothed = ("predicted change", "smoothed") if predicted else ("minibatch loss", "smoothed loss")
     losses = [np.concatenate([run.loss, run.smoothed_loss]) for run in runs.values()]
     if _spans_a_decade(np.concatenate(losses)) if log_loss == "auto" else log_loss:
         ax.set_yscale("log", nonpositive="mask")
     for index, (name, run) in enumerate(runs.items()):
         smooth = bool(np.isfinite(run.smoothed_loss).any())
-        raw_label = "minibatch loss" if not name else None if smooth else name
+        raw_label = raw if not name else None if smooth else name
         strong = _line(index)
         faint = {"color": strong["color"], "alpha": 0.3, "linewidth": 0.8, "zorder": 1.5}
         _plot(ax, run.step, run.loss, label=raw_label, **(faint if smooth else strong | {"linewidth": 0.8}))
         if smooth:
-            _plot(ax, run.step, run.smoothed_loss, label=name or "smoothed loss", **strong)
+            _plot(ax, run.step, run.smoothed_loss, label=name or smoothed, **strong)
     any_smooth = _has_data(runs, ["smoothed_loss"])
-    ax.set_title(
-        "Loss, smoothed and of each minibatch (faint)" if any_smooth else "Loss of each minibatch", **TITLE
-    )
-    ax.set_ylabel("loss")
+    title = "Loss, smoothed and of each minibatch (faint)" if any_smooth else "Loss of each minibatch"
+    if predicted:
+        title = "No loss was given: the change of it that gradients predict"
+    ax.set_title(title, **TITLE)
+    ax.set_ylabel("predicted change" if predicted else "loss")
     style.legend_beside(ax)
 
 

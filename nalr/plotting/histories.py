@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nalr.reporting.columns import read_columns
+from nalr.reporting.columns import TEXTS, read_columns
 
 Array = NDArray[np.float64]
 OPTIONAL = ("smoothed_loss", "noise_scale", "noise_scale_low", "noise_scale_high")
@@ -17,7 +17,10 @@ OPTIONAL = ("smoothed_loss", "noise_scale", "noise_scale_low", "noise_scale_high
 
 @dataclass(frozen=True)
 class History:
-    """One run: columns (N,) as float64, all nan where the run has no such column; one reason a step."""
+    """One run: columns (N,) as float64, all nan where the run has no such column; one reason a step.
+
+    `predicted`: no loss was given, and `loss` is the change of it that gradients predict.
+    """
 
     step: Array
     loss: Array
@@ -27,6 +30,7 @@ class History:
     noise_scale_low: Array
     noise_scale_high: Array
     reason: tuple[str, ...]
+    predicted: bool = False
 
     def starts_of(self, reason: str) -> NDArray[np.intp]:
         """Return the positions at which a run of steps with that reason begins."""
@@ -49,5 +53,6 @@ def _read(history: Any, name: str) -> History:
     columns = read_columns(history, name, OPTIONAL)
     if columns["step"].size == 0:
         raise ValueError(f"{name} must have at least one step, got none.")
-    reasons = columns.pop("reason")
-    return History(**columns, reason=tuple(map(str, reasons)))
+    reasons, sources, _ = (columns.pop(name) for name in TEXTS)
+    predicted = bool((sources == "predicted").all())
+    return History(**columns, reason=tuple(map(str, reasons)), predicted=predicted)

@@ -13,6 +13,7 @@ from nalr.reporting.rate import phases_of, rate_course
 from nalr.reporting.record import Report
 from nalr.reporting.remarks import remarks_on
 from nalr.reporting.run import read_run
+from nalr.reporting.words import unit_of
 
 
 def report(history: Any) -> Report:
@@ -74,5 +75,7 @@ def report(history: Any) -> Report:
         noise_late=late,
         noise=whole,
         batch=batch_advice(run),
+        predicted=run.predicted,
+        unit=unit_of(whole.batch_size, run.unit),
     )
     return dataclasses.replace(found, remarks=remarks_on(found, run))

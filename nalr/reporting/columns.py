@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 
 from nalr import _checks
 
+TEXTS = ("reason", "loss_source", "unit")
+"""Columns of words, empty where the run has none of them."""
+
 REQUIRED = ("step", "loss", "lr")
 """What columns must have to be those of a run."""
 
 
 def read_columns(history: Any, name: str, optional: Iterable[str]) -> dict[str, NDArray[Any]]:
-    """Return the columns of a run as arrays (N,): numbers as float64, `reason` as strings.
+    """Return the columns of a run as arrays (N,): numbers as float64, `TEXTS` as strings.
 
     Parameters
     ----------
@@ -44,7 +47,7 @@ def read_columns(history: Any, name: str, optional: Iterable[str]) -> dict[str, 
             raise ValueError(f"{name} must have the columns step, loss and lr, got {given}.")
     length = len(columns["step"])
     wanted = (*REQUIRED, *optional)
-    for column in (*wanted, "reason"):
+    for column in (*wanted, *TEXTS):
         if column in columns and len(columns[column]) != length:
             raise ValueError(
                 f"{name} must have columns of equal length, "
@@ -54,9 +57,10 @@ def read_columns(history: Any, name: str, optional: Iterable[str]) -> dict[str, 
     read: dict[str, NDArray[Any]] = {
         column: _numbers(column, columns[column]) if column in columns else missing for column in wanted
     }
-    reasons = _values(columns["reason"]) if "reason" in columns else [""] * length
-    named = ["" if reason is None or reason != reason else str(reason) for reason in reasons]  # nan: none
-    read["reason"] = np.array(named, dtype=np.str_)
+    for column in TEXTS:
+        words = _values(columns[column]) if column in columns else [""] * length
+        named = ["" if word is None or word != word else str(word) for word in words]  # nan: none
+        read[column] = np.array(named, dtype=np.str_)
     return read
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from nalr import _checks
 from nalr.noise.estimator import NoiseEstimator
 from nalr.policies.base import Decision
+from nalr.reporting.columns import TEXTS
 
 
 class Entry(NamedTuple):
@@ -31,10 +32,12 @@ class Entry(NamedTuple):
     gradient_noise_scale: float = math.nan
     signal_fraction: float = math.nan
     batch_size: float = math.nan
+    loss_source: str = "given"
+    unit: str = "sample"
 
 
 COLUMNS = Entry._fields
-NUMBERS = tuple(name for name in COLUMNS if name != "reason")
+NUMBERS = tuple(name for name in COLUMNS if name not in TEXTS)
 INTERVAL_EVERY = 64
 """Steps between two intervals of the noise scale; they take longer than a decision."""
 
@@ -44,13 +47,17 @@ class History:
 
     | column | meaning |
     | :-- | :-- |
-    | `step`, `loss`, `lr` | the step, from 0; its loss; the learning rate returned for it |
+    | `step` | the step, from 0 |
+    | `loss`, `loss_source` | its loss if that is "given", nan until it comes; where no loss was ever given: \
+"predicted", the change of the loss that gradients predict since the start |
+    | `lr` | the learning rate that the step was made with |
     | `smoothed_loss` | the smoothed loss |
     | `noise_scale` | √(tr Σ/D), averaged; `noise_scale_low` and `noise_scale_high` are its interval |
     | `curvature` | along the step, where the policy measures it |
-    | `gradient_noise_scale` | B_simple = tr Σ/(G·G) of the averages, in samples; nan if G·G is not positive |
+    | `gradient_noise_scale` | B_simple = tr Σ/(G·G) of the averages, in `unit`s; nan if G·G is not positive |
     | `signal_fraction` | ρ = G·G/(G·G + tr Σ/B), in [0, 1]; 0 if G·G is not positive |
-    | `batch_size` | B of the step, in samples |
+    | `batch_size`, `unit` | B of the step, and of what: "sample", or what a row is where nobody told how \
+many samples it is the mean of: "microbatch", "batch" |
     | `reason` | why the rate is what it is |
 
     Parameters
@@ -58,6 +65,12 @@ class History:
     capacity : int
         Most entries kept, even and at least 16. When it is reached every second entry is dropped and from
         then on only every second step is recorded: an endless run keeps its whole course, ever coarser.
+
+    Attributes
+    ----------
+    late, predicted, unit : bool, bool, str
+        Of the next step recorded: whether its loss is that of the step before, whether it is a predicted one,
+        and what its rows are. Who drives a controller sets them.
 
     Examples
     --------
@@ -73,6 +86,7 @@ class History:
         if capacity % 2:
             raise ValueError(f"`capacity` must be even, got {capacity}.")
         self.capacity = capacity
+        self.late, self.predicted, self.unit = False, False, "sample"
         self.reset()
 
     def __repr__(self) -> str:
@@ -86,17 +100,20 @@ class History:
         self.stride = 1
         self._entries: list[Entry] = []
         self._counts: dict[str, int] = {}
+        self._recorded = False  # whether the step appended last is in the record
         self._interval = (0.0, math.inf)  # of the noise scale, when it was last asked for
 
     def append(self, entry: Entry) -> None:
         """Record a step, if its turn has come; reasons are counted at every step."""
         self._counts[entry.reason] = self._counts.get(entry.reason, 0) + 1
-        if entry.step % self.stride:
+        self._recorded = entry.step % self.stride == 0
+        if not self._recorded:
             return
         self._entries.append(entry)
         if len(self._entries) >= self.capacity:
             self.stride *= 2
             self._entries = [kept for kept in self._entries if kept.step % self.stride == 0]
+            self._recorded = entry.step % self.stride == 0
 
     def record(
         self,
@@ -112,6 +129,10 @@ class History:
         if step % INTERVAL_EVERY == 0:
             self._interval = noise.reading().noise_scale_interval
         low, high = self._interval if math.isfinite(self._interval[1]) else (math.nan, math.nan)
+        source = "predicted" if self.predicted else "given"
+        if self.late:
+            self.fill_loss(loss, smoothed_loss)
+            loss = smoothed_loss = math.nan
         signal, variance = averages
         if noise.population is not None:
             signal += variance / noise.population
@@ -133,8 +154,26 @@ class History:
                 gradient_noise_scale=variance / signal if known else math.nan,
                 signal_fraction=signal / (signal + variance / batch_size) if known else nothing,
                 batch_size=batch_size,
+                loss_source=source,
+                unit=self.unit,
             )
         )
+
+    def fill_loss(self, loss: float, smoothed_loss: float = math.nan) -> None:
+        """Say what the loss of the step appended last was, now that it has come."""
+        if self._recorded:
+            filled = self._entries[-1]._replace(loss=loss, smoothed_loss=smoothed_loss, loss_source="given")
+            self._entries[-1] = filled
+
+    @property
+    def waits(self) -> bool:
+        """Whether the loss of the step appended last has not come."""
+        return self.late and self._recorded and math.isnan(self._entries[-1].loss)
+
+    def correct_lr(self, lr: float) -> None:
+        """Say that the step recorded last was made with another rate than was decided."""
+        if self._recorded:
+            self._entries[-1] = self._entries[-1]._replace(lr=lr)
 
     @property
     def reason_counts(self) -> dict[str, int]:
@@ -167,6 +206,7 @@ class History:
             "columns": self.to_dict(),
             "counts": dict(self._counts),
             "interval": list(self._interval),
+            "next": [self.late, self.predicted, self.unit],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -177,3 +217,6 @@ class History:
         self._counts = dict(state["counts"])
         low, high = state["interval"]
         self._interval = (low, high)
+        steps = sum(self._counts.values())
+        self._recorded = bool(self._entries) and self._entries[-1].step == steps - 1
+        self.late, self.predicted, self.unit = state["next"]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nalr.loss.trend import Trend
 from nalr.reporting.run import Run, ends, extreme
-from nalr.reporting.words import at_step, number, section, step
+from nalr.reporting.words import at_step, loss_name, number, section, step
 
 TAIL = 0.25
 """Share of the recorded losses that the last line goes through: more would describe the past."""
@@ -75,11 +75,13 @@ def final_slope(run: Run) -> Slope:
     return Slope(line.slope / apart, line.standard_error / apart, line.noise, span)
 
 
-def loss_section(loss: LossCourse, slope: Slope, smoothed: bool) -> list[str]:
+def loss_section(loss: LossCourse, slope: Slope, smoothed: bool, predicted: bool) -> list[str]:
     """Return the lines of the page on the loss."""
     if not math.isfinite(loss.first):
         return section("Loss", ["no finite loss was recorded"])
     kind = "smoothed loss" if smoothed else "loss of single batches"
+    if predicted:
+        kind = f"no loss was given; {loss_name(True)}"
     lines = [
         f"{kind} {number(loss.first)} -> {number(loss.last)}, best "
         f"{number(loss.best)}{at_step(loss.best_step)}"

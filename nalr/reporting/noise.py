@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nalr.noise.efficiency import share
 from nalr.reporting.run import Run
-from nalr.reporting.words import factor, number, percent, section, unit_of
+from nalr.reporting.words import factor, number, percent, plural, section
 
 Array = NDArray[np.float64]
 
@@ -125,13 +125,13 @@ def _quantile(values: Array, level: float) -> float:
     return float(known[int(level * (known.size - 1))]) if known.size else math.nan
 
 
-def noise_section(early: NoisePart, late: NoisePart, batch_size: float) -> list[str]:
+def noise_section(early: NoisePart, late: NoisePart, unit: str) -> list[str]:
     """Return the lines of the page on the noise of the first third and the last."""
-    parts, unit = (early, late), unit_of(batch_size)
+    parts = (early, late)
     rows = (
         (f"noise of one {unit}'s gradient (RMS)", [_scale(part) for part in parts]),
         ("share of signal in a step's gradient", [_share(part) for part in parts]),
-        (f"gradient noise scale, in {unit}s", [_simple(part) for part in parts]),
+        (f"gradient noise scale, in {plural(unit)}", [_simple(part) for part in parts]),
     )
     known = [f"{name:<38} {first or '-':<24} {last or '-'}" for name, (first, last) in rows if first or last]
     heads = [f"{'':<38} {'first third':<24} last third"] if known else []
@@ -159,28 +159,30 @@ def _simple(part: NoisePart) -> str:
     return number(part.gradient_noise_scale) + unseen
 
 
-def batch_section(batch: BatchAdvice | None, early: NoisePart, late: NoisePart) -> list[str]:
+def batch_section(batch: BatchAdvice | None, early: NoisePart, late: NoisePart, unit: str) -> list[str]:
     """Return the lines of the page on the batch size."""
     if batch is None:
         return []
     if batch.balanced < 1.0 < batch.batch_size:  # there are no batches of less than a sample
         steps = factor(1.0 / share(1.0, batch.balanced))
         return section(
-            "Batch size", [f"so little is noise: one sample a step needs {steps} the fewest steps"]
+            "Batch size", [f"so little is noise: one {unit} a step needs {steps} the fewest steps"]
         )
     least, most, beyond = ("at least ", "at most ", " or more") if batch.at_least else ("", "", "")
-    unit = unit_of(batch.batch_size)
+    several = plural(unit)
     lines = [
-        f"{number(batch.batch_size)} {unit}{'s' * (batch.batch_size != 1.0)} a step: "
+        f"{number(batch.batch_size)} {unit if batch.batch_size == 1.0 else several} a step: "
         f"{least}{factor(batch.steps_factor)} the fewest steps, {most}{factor(batch.samples_factor)} the "
-        f"fewest {unit}s",
+        f"fewest {several}",
         f"both would be 2x at {number(batch.balanced)}{beyond}: above it a batch saves few steps, below it "
-        f"few {unit}s",
+        f"few {several}",
     ]
     first, last = early.gradient_noise_scale, late.gradient_noise_scale
     if GREW * first < last and first > 0.0:
         grew = factor(last / first) if late.no_signal < UNSEEN else "many times"
         lines.append(f"that size grew {grew} from the first third to the last: so could the batch")
-    if batch.batch_size == 1.0:
+    if unit == "row":
         lines.append("(the mean of a whole batch counts as one row, unless its weight was given)")
+    elif unit != "sample":
+        lines.append(f"(of how many samples a {unit} is the mean was not given: `microbatch_size`)")
     return section("Batch size", lines)

@@ -53,6 +53,11 @@ class Report:
         What the batch size costs; None where the gradient noise scale is not known.
     remarks : tuple of Remark
         What stands out, only where the numbers carry it.
+    predicted : bool
+        Whether no loss was given: `loss` and `slope` are then of the change of it that gradients predict.
+    unit : str
+        What batch sizes and noise scales count: "sample"; "microbatch" or "batch" where nobody told how many
+        samples one is the mean of; "row" where there was one a step.
     """
 
     steps: int
@@ -69,6 +74,8 @@ class Report:
     noise: NoisePart = field(default_factory=NoisePart)
     batch: BatchAdvice | None = None
     remarks: tuple[Remark, ...] = ()
+    predicted: bool = False
+    unit: str = "sample"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON has them: what is not finite is None."""
@@ -81,11 +88,11 @@ class Report:
         early, late = self.noise_early, self.noise_late
         lines = [
             self._title(),
-            *loss_section(self.loss, self.slope, self.smoothed),
+            *loss_section(self.loss, self.slope, self.smoothed, self.predicted),
             *rate_section(self.base_lr, self.rate, self.phases),
             *reasons_section(self.reasons),
-            *noise_section(early, late, self.noise.batch_size),
-            *batch_section(self.batch, early, late),
+            *noise_section(early, late, self.unit),
+            *batch_section(self.batch, early, late, self.unit),
             *section("Remarks", self._remarks() or ["none: nothing stands out"]),
         ]
         return "\n".join(lines)

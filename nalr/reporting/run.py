@@ -6,18 +6,21 @@ import csv
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nalr.reporting.columns import REQUIRED, read_columns
+from nalr.reporting.columns import REQUIRED, TEXTS, read_columns
 from nalr.reporting.history import NUMBERS
 
 Array = NDArray[np.float64]
 OPTIONAL = tuple(name for name in NUMBERS if name not in REQUIRED)
+LOSSES = ("loss", "smoothed_loss")
+SIZES = ("noise_scale", "noise_scale_low", "noise_scale_high", "gradient_noise_scale", "batch_size")
+"""What counts in a unit."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,11 @@ class Run:
         The horizon, if one was given.
     knows_horizon : bool
         Whether the source would have a horizon if one was given: a record alone does not.
+    predicted : bool
+        Whether no loss was given, so that `loss` is the change of it that gradients predict. Where some were
+        given, what was predicted in other steps is nan.
+    unit : str
+        What batch sizes and noise scales count in most steps; in others they are nan.
     """
 
     columns: dict[str, NDArray[Any]]
@@ -49,6 +57,8 @@ class Run:
     max_lr: float = math.nan
     total_steps: int | None = None
     knows_horizon: bool = False
+    predicted: bool = False
+    unit: str = "sample"
 
     def __len__(self) -> int:
         return len(self.columns["step"])
@@ -82,25 +92,38 @@ def read_run(source: Any) -> Run:
         return _of_columns(source, "`history`")
     run = _of_columns(source.history, "`history.history`")
     controller = getattr(source, "controller", source)  # the forms of `nalr.torch` have one
-    return Run(
-        run.columns,
-        run.steps,
-        run.reasons,
-        float(getattr(controller, "base_lr", math.nan)),
-        float(getattr(controller, "min_lr", math.nan)),
-        float(getattr(controller, "max_lr", math.nan)),
-        getattr(controller, "total_steps", None),
-        hasattr(controller, "total_steps"),
+    return replace(
+        run,
+        base_lr=float(getattr(controller, "base_lr", math.nan)),
+        min_lr=float(getattr(controller, "min_lr", math.nan)),
+        max_lr=float(getattr(controller, "max_lr", math.nan)),
+        total_steps=getattr(controller, "total_steps", None),
+        knows_horizon=hasattr(controller, "total_steps"),
     )
 
 
 def _of_columns(history: Any, name: str) -> Run:
     columns = read_columns(history, name, OPTIONAL)
+    predicted = columns["loss_source"] == "predicted"
+    if not predicted.all():
+        _forget(columns, LOSSES, predicted)
+    units = Counter(unit for unit in columns["unit"].tolist() if unit)
+    unit = units.most_common(1)[0][0] if units else "sample"
+    if len(units) > 1:
+        _forget(columns, SIZES, columns["unit"] != unit)
+    without = bool(predicted.size) and bool(predicted.all())
     counts = getattr(history, "reason_counts", None)
     if isinstance(counts, Mapping):
-        return Run(columns, sum(counts.values()), dict(counts))
+        return Run(columns, sum(counts.values()), dict(counts), predicted=without, unit=unit)
     named = Counter(reason for reason in columns["reason"].tolist() if reason)
-    return Run(columns, _steps_spanned(columns["step"]), dict(named.most_common()))
+    steps = _steps_spanned(columns["step"])
+    return Run(columns, steps, dict(named.most_common()), predicted=without, unit=unit)
+
+
+def _forget(columns: dict[str, NDArray[Any]], names: tuple[str, ...], where: NDArray[np.bool_]) -> None:
+    """Put nan into columns at some steps."""
+    for name in names:
+        columns[name] = np.where(where, math.nan, columns[name])
 
 
 def _steps_spanned(steps: Array) -> int:
@@ -123,6 +146,6 @@ def _csv_columns(path: str | PathLike[str]) -> Mapping[str, list[str]]:
             )
     columns = zip(*rows, strict=True) if rows else ([] for _ in header)
     return {
-        name: [field if name == "reason" else field or "nan" for field in column]
+        name: [field if name in TEXTS else field or "nan" for field in column]
         for name, column in zip(header, columns, strict=True)
     }

@@ -35,9 +35,19 @@ def factor(value: float) -> str:
     return f"{number(value)}x"
 
 
-def unit_of(batch_size: float) -> str:
+def unit_of(batch_size: float, unit: str) -> str:
     """Return what a batch size counts: of a single row nobody knows how many samples it is the mean of."""
-    return "row" if batch_size == 1.0 else "sample"
+    return "row" if batch_size == 1.0 and unit == "sample" else unit
+
+
+def plural(unit: str) -> str:
+    """Return the word for several of a unit."""
+    return unit + ("es" if unit.endswith("ch") else "s")
+
+
+def loss_name(predicted: bool) -> str:
+    """Return what the loss is called: without any given, it is what gradients predict of it."""
+    return "predicted change of the loss" if predicted else "loss"
 
 
 def times(count: int) -> str:

@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from nalr import controller
 from nalr.moments.record import Moments
 from nalr.noise.reading import NoiseReading
+from nalr.reporting.history import History
 from nalr.torch.checks import WATCHED, parameters_of, parameters_with_gradients
 from nalr.torch.losses import Loss, Losses, checked
 from nalr.torch.portable import portable, restored
@@ -19,6 +20,9 @@ from nalr.torch.step import StepHooks
 from nalr.torch.sums.measurement import Measurement
 from nalr.torch.undo.first_step import FirstStep, accumulation
 from nalr.torch.undo.rollback import Rollback
+
+UNITS = {"samples": "sample", "microbatches": "microbatch", "ranks": "microbatch", "steps": "batch"}
+"""What a row is, by where rows come from."""
 
 
 class Engine:
@@ -41,6 +45,8 @@ class Engine:
         Steps from one measurement to the next.
     rollback : Rollback or None
         Keeps a copy to return to after a blow-up.
+    sized : bool
+        Whether it is known how many samples a row is the mean of.
     """
 
     def __init__(
@@ -51,11 +57,13 @@ class Engine:
         rates: Rates,
         every: int,
         rollback: Rollback | None,
+        sized: bool = False,
     ) -> None:
         self.optimizer, self.adaptive, self.measurement, self.rates = optimizer, adaptive, measurement, rates
         self.every, self.rollback = every, rollback
         self.steps = 0  # that had a gradient
         self.losses = Losses()
+        self.sized = sized
         self._first: FirstStep | None = None  # from the first step until its loss has come
         self._awaited: dict[str, Any] | None = None  # a measurement's state, until its parameters are there
         self._hooks = StepHooks(optimizer, self._before_step, rates.restore)
@@ -64,7 +72,7 @@ class Engine:
     @property
     def factor(self) -> float:
         """What the user's rates are multiplied by."""
-        return self.adaptive.lr / self.adaptive.base_lr
+        return self.rates.held(self.adaptive.lr) / self.adaptive.base_lr
 
     # -- around a step ------------------------------------------------------------------------------
 
@@ -74,13 +82,16 @@ class Engine:
         if self.rates.idle or self._left_out():
             self.measurement.clear()
             return False
+        self.adaptive.history.late = False
         if loss is None:
             loss, self.losses.latest = self.losses.latest, None
+            self.adaptive.history.late = loss is not None and self.losses.late
         else:
             loss = checked(loss)  # what a closure returned
         found = self._measure(loss)
-        lr = self.adaptive.lr if found is None else self._decide(*found)
-        self.rates.multiply(lr / self.adaptive.base_lr)
+        if found is not None:
+            self._decide(*found)
+        self.rates.multiply(self.adaptive.lr)
         if self._first is not None or (self.rollback is not None and self.rollback.due):
             self._hooks.finish = self._finish_step
         return True
@@ -124,12 +135,16 @@ class Engine:
         moments, number = self.measurement.take(
             self.optimizer, self.adaptive.policy.forgetting, None if loss is None else float(loss)
         )
+        history = self.adaptive.history
+        history.unit = "sample" if self.sized else UNITS[self.measurement.source]
         if self.steps == 1:
             self._first = FirstStep(parameters, moments, number)
             if number is None:
                 return None
+        raw = number
         if number is None or not self.losses.plain:
             number = self.losses.of_step(number, moments.step_product)
+        history.predicted = number is not raw
         return None if number is None else (moments, number)
 
     def _follow(self) -> None:
@@ -143,17 +158,19 @@ class Engine:
         if self.rollback is not None:
             self.rollback.renew()
 
-    def _decide(self, moments: Moments, loss: float) -> float:
-        """Return the rate of a step with these sums and this loss."""
+    def _decide(self, moments: Moments, loss: float) -> None:
+        """Decide the rate of a step with these sums and this loss."""
         lr = self.adaptive.update_policy(moments, loss)
-        scale = self.rates.schedule * self.every
-        if scale != 1.0 or not moments.usable:  # the optimizer makes the step in any case
-            self.adaptive.set_applied_lr(lr * scale)
+        schedule = self.rates.schedule
+        made = lr if schedule == 1.0 else self.rates.held(lr) * schedule
+        if made != lr:
+            self.adaptive.history.correct_lr(made)
+        if made * self.every != lr or not moments.usable:  # the optimizer makes the step in any case
+            self.adaptive.set_applied_lr(made * self.every)
         if self.rollback is not None:
             decision = self.adaptive.last_decision
             assert decision is not None
             self.rollback.follow(decision, self.steps)
-        return lr
 
     def give(self, loss: Any) -> None:
         """Take in the loss of the step just made; it serves the decision on the next.
@@ -162,17 +179,18 @@ class Engine:
         is shortened now: a step is linear in its rate.
         """
         if not self._hooks.within():
-            self.rates.begin()  # the step may have raised
+            self.rates.restore()  # the step may have raised
         made = self._hooks.take_made()
         if loss is not None:
             loss = checked(loss)
-            self.losses.give(loss, made)
+            self.losses.give(loss, made, late=True)
         if self._first is not None and self._first.waiting:
             self._settle_first(self._first, loss)
 
     def _settle_first(self, first: FirstStep, loss: Loss | None) -> None:
         """Decide on the first step, now that its loss has come or is known not to."""
         first.loss = 0.0 if loss is None else self.measurement.mean(float(loss))
+        self.adaptive.history.late, self.adaptive.history.predicted = False, loss is None
         self._decide(first.moments, first.loss)
         self._shorten(first, min(self.factor, 1.0))
 
@@ -181,9 +199,18 @@ class Engine:
         assert first.loss is not None
         share = self.adaptive.limit_first_step(factor * first.promise, first.loss, factor * first.length)
         first.shorten(factor * share)
+        self.adaptive.history.correct_lr(self.factor * self.rates.base_lr * self.rates.schedule)
         self._first = None
 
     # -- what it knows ------------------------------------------------------------------------------
+
+    @property
+    def history(self) -> History:
+        """The record, with the loss of the last step if that has come; to read it may wait for a device."""
+        history, latest = self.adaptive.history, self.losses.latest
+        if latest is not None and self.losses.late and history.waits:
+            history.fill_loss(float(latest))
+        return history
 
     def reading(self) -> NoiseReading:
         """Return the controller's reading, which here names the source of its rows."""
@@ -199,6 +226,7 @@ class Engine:
             "measurement": self.measurement.state_dict(),
             "steps": self.steps,
             "losses": self.losses.state_dict(),
+            "rates": self.rates.state_dict(),
             "first": None if self._first is None else self._first.state_dict(),
         }
         rollback = None if self.rollback is None else self.rollback.state_dict()  # portable as it is
@@ -234,6 +262,7 @@ class Engine:
         self.steps = state["steps"]
         self.measurement.wake(self.steps % self.every == 0)
         self.losses.load_state_dict(state["losses"])
+        self.rates.load_state_dict(state["rates"])
         self._first = None if first is None or not same else FirstStep.resumed(first, parameters)
         if self.rollback is not None and rollback is not None:
             self.rollback.load_state_dict(rollback)

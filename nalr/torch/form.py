@@ -36,7 +36,7 @@ class Form:
         model: Module | None = None,
         total_steps: int | None = None,
         every: int = 1,
-        microbatch_size: int = 1,
+        microbatch_size: int | None = None,
         coordinates: int | None = None,
         scaler: Any = None,
         process_group: Any = "auto",
@@ -52,12 +52,13 @@ class Form:
         if noise == "samples" and model is None:
             raise ValueError('`model` must be given for noise="samples": its layers give the norms.')
         every = _checks.count("every", every, 1)
-        microbatch_size = _checks.count("microbatch_size", microbatch_size, 1)
+        sized = microbatch_size is not None
+        microbatch_size = _checks.count("microbatch_size", microbatch_size, 1) if sized else 1
         if total_steps is not None:
-            total_steps = max(_checks.count("total_steps", total_steps, 1) // every, 1)
+            total_steps = -(-_checks.count("total_steps", total_steps, 1) // every)
         if coordinates is not None:
             coordinates = _checks.count("coordinates", coordinates, 1)
-        rates = Rates(seen)
+        rates = Rates(seen, settings.get("min_lr"), settings.get("max_lr"))
         adaptive = NoiseAdaptiveLR(rates.base_lr, total_steps=total_steps, **settings)
         path = TensorPath(parameters, coordinates, on_device)
         ranks = ranks_of(process_group, parameters)
@@ -68,7 +69,7 @@ class Form:
             samples = SampleSource(model, optional=noise == "auto")
         measurement = Measurement(path, backwards, samples, microbatch_size, scaler, ranks)
         keeper = Rollback(Snapshot(seen, model, rollback_device)) if rollback else None
-        self.engine = Engine(seen, adaptive, measurement, rates, every, keeper)
+        self.engine = Engine(seen, adaptive, measurement, rates, every, keeper, sized)
         self._begin(optimizer)
 
     def _begin(self, optimizer: Any) -> None:
@@ -82,8 +83,8 @@ class Form:
 
     @property
     def lr(self) -> float:
-        """The effective rate of the first group that has one."""
-        return self.engine.rates.effective(self.engine.factor)[self.engine.rates.reference]
+        """The effective rate of the first group that has one, in the last step."""
+        return self.engine.rates.made(self.engine.factor)[self.engine.rates.reference]
 
     @property
     def last_decision(self) -> Decision | None:
@@ -93,7 +94,7 @@ class Form:
     @property
     def history(self) -> History:
         """Columns of the run: see `nalr.reporting.history.History`."""
-        return self.controller.history
+        return self.engine.history
 
     @property
     def measured_before_clipping(self) -> bool:
@@ -106,4 +107,5 @@ class Form:
 
     def summary(self) -> str:
         """Return a short text: what it did, when, why."""
+        _ = self.history  # takes in the last loss
         return self.controller.summary()

@@ -22,11 +22,13 @@ class Losses:
         As it was given: reading a tensor waits for the device that it is on. Who uses it sets it to None.
     plain : bool
         Whether losses are used as they are given: a loss needs no `of_step` then.
+    late : bool
+        Whether it was given after its step, and so serves the decision on the next.
     """
 
     def __init__(self) -> None:
         self.latest: Loss | None = None
-        self.plain = False
+        self.plain = self.late = False
         self._given = False  # whether losses are the series that decides
         self._estimate = 0.0  # the change of the loss that gradients predict, from the start
         self._estimated = 0  # steps decided by it
@@ -34,14 +36,14 @@ class Losses:
         self._offset = 0.0  # of the losses from the estimates that they follow
         self._warned = False
 
-    def give(self, loss: Loss, made: bool = True) -> None:
+    def give(self, loss: Loss, made: bool = True, late: bool = False) -> None:
         """Keep the loss for the next decision.
 
         One that is not finite, of a step that was not `made`, is that of a step that a GradScaler left out.
         """
         self._given = self._given or not self._estimated
         if made or math.isfinite(float(loss)):
-            self.latest = loss
+            self.latest, self.late = loss, late
 
     def of_step(self, loss: float | None, step_product: float) -> float | None:
         """Return the loss to decide a step on; the change that gradients predict, where none was ever given.
@@ -64,7 +66,7 @@ class Losses:
                     "No loss was given since the last step, so the rate is held: "
                     "call `step(loss)` after each."
                 )
-            return None if loss is None else loss - self._offset
+            return None if loss is None else loss - self._offset if self._offset else loss
         self._estimate -= 0.0 if math.isnan(step_product) else step_product
         if loss is None:
             self._estimated, self._in_a_row = self._estimated + 1, 0
@@ -89,6 +91,7 @@ class Losses:
         """Return the state; a loss that waits is read."""
         return {
             "latest": None if self.latest is None else float(self.latest),
+            "late": self.late,
             "given": self._given,
             "estimate": self._estimate,
             "estimated": self._estimated,
@@ -100,7 +103,7 @@ class Losses:
         """Take the state of `state_dict` exactly."""
         self.latest, self._given, self._estimate = state["latest"], state["given"], state["estimate"]
         self._estimated, self._in_a_row = state["estimated"], state["in_a_row"]
-        self._offset, self.plain = state["offset"], False
+        self._offset, self.late, self.plain = state["offset"], state["late"], False
 
 
 def checked(loss: Any) -> Loss:

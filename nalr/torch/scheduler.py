@@ -34,8 +34,9 @@ class NoiseAdaptiveLR(Form, LRScheduler):
     every : int
         Steps from one measurement to the next, at least 1. Between them nothing is measured, and nothing
         waits for an accelerator.
-    microbatch_size : int
+    microbatch_size : int, optional
         Samples that the loss of one backward is the mean of: the gradient noise scale is then in samples.
+        Without it, it is in microbatches, or in batches where there is one backward a step.
     coordinates : int, optional
         About how many parameters to measure the path on; by default all of a small model, and a sample
         spread over all tensors of a larger one.
@@ -66,6 +67,10 @@ class NoiseAdaptiveLR(Form, LRScheduler):
     A loss is used for the decision on the next step; with a closure, and in `NoiseAdaptiveOptimizer`, each
     step is decided by its own. Without any loss (`step()`), the change that gradients predict is used.
 
+    Logs that read the optimizer's groups show your own rates there (Lightning's `LearningRateMonitor`); the
+    effective ones are `get_last_lr()`, which Transformers logs where it is given this scheduler. In
+    Lightning: `self.log("lr", self.lr_schedulers().get_last_lr()[0])`.
+
     Cost: one pass of 40 bytes a measured parameter, and some tenths of a millisecond of Python a step.
     Memory: 16 bytes a measured parameter, and the copies of `rollback`.
 
@@ -87,20 +92,40 @@ class NoiseAdaptiveLR(Form, LRScheduler):
     (True, 'steps')
     """
 
+    def __init__(self, optimizer: Any, *, last_epoch: int = -1, **settings: Any) -> None:
+        groups = getattr(optimizer, "param_groups", ())
+        if last_epoch != -1 and not all("initial_lr" in group for group in groups):
+            raise KeyError(
+                "`optimizer` must have `initial_lr` in each group where `last_epoch` is given: load its "
+                "`state_dict` first."
+            )
+        self.last_epoch = last_epoch
+        super().__init__(optimizer, **settings)
+
     def _begin(self, optimizer: Any) -> None:
         self.optimizer = optimizer
         self.base_lrs: list[float | Tensor] = list(self.engine.rates.base)
-        self.last_epoch = 0
+        self._marked = []  # groups whose `initial_lr`, which other schedules read, is ours
+        for group, rate in zip(optimizer.param_groups, self.engine.rates.own(), strict=True):
+            if rate is not None and "initial_lr" not in group:
+                group["initial_lr"] = rate
+                self._marked.append(group)
+        self._initial_step()
+
+    def _initial_step(self) -> None:
+        """Count as torch's schedulers do at the start; `SequentialLR` calls it once more."""
         self._step_count = 1
-        self._last_lr: list[float | Tensor] = list(self.base_lrs)
+        self.last_epoch += 1
 
     def step(self, loss: Any = None, epoch: int | None = None) -> None:  # type: ignore[override]
-        """Take in the loss of the step that was just made.
+        """Take in the loss of the step that was just made; call it once after each `optimizer.step()`.
 
         Parameters
         ----------
         loss : float or Tensor of one value, optional
-            The step's own (training) loss.
+            The step's own (training) loss: the one whose gradient the optimizer got. With several backwards
+            a step it is the sum of all the values that `backward` was called on, which is their mean where
+            each was divided by their number; not the last of them, and not a part divided.
         epoch : int, optional
             Not used; schedulers have it.
 
@@ -110,23 +135,36 @@ class NoiseAdaptiveLR(Form, LRScheduler):
             If it is not one number.
         """
         self.engine.give(loss)
-        self.last_epoch += 1
         self._step_count += 1
-        self._last_lr = self.get_lr()
+        self._update_lr()
 
-    def get_lr(self) -> list[float | Tensor]:
-        """Return the effective rate of each group: the user's own times our factor."""
-        return list(self.engine.rates.effective(self.engine.factor))
+    def _update_lr(self, epoch: int | None = None) -> None:
+        """Count; with `epoch`, as `SequentialLR` says where our turn begins, from the groups' first rates."""
+        self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
+        if epoch is not None:
+            self.engine.rates.reset_to_base()
+
+    def get_lr(self) -> list[Any]:
+        """Return the rate of each group as the user, or another schedule, wrote it.
+
+        Handlers that write what this returns into the groups leave them as they are. The effective rates,
+        which are these times our factor, are those of `get_last_lr`.
+        """
+        return self.engine.rates.own()
 
     def get_last_lr(self) -> list[float | Tensor]:
-        """Return the effective rate of each group at the last step."""
-        return list(self._last_lr)
+        """Return the effective rate of each group in the last step; nan for a group without a rate."""
+        return list(self.engine.rates.made(self.engine.factor))
+
+    @property  # torch's compositions read it
+    def _last_lr(self) -> list[float | Tensor]:  # type: ignore[override]
+        return self.get_last_lr()
 
     # -- keeping ------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything needed to go on exactly: `torch.load(weights_only=True)` reads it."""
-        return {"engine": self.engine.state_dict(), "last_epoch": self.last_epoch, "last_lr": self._last_lr}
+        return {"engine": self.engine.state_dict(), "last_epoch": self.last_epoch}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take a state of `state_dict`: what follows is the same to the bit, if optimizer and model are too.
@@ -139,8 +177,11 @@ class NoiseAdaptiveLR(Form, LRScheduler):
         self.engine.load_state_dict(state_dict["engine"])
         self.last_epoch = state_dict["last_epoch"]
         self._step_count = self.last_epoch + 1
-        self._last_lr = list(state_dict["last_lr"])
 
     def detach(self) -> None:
         """Take every hook away; the optimizer is as it was before."""
         self.engine.detach()
+        if not hasattr(self.optimizer.step, "_wrapped_by_lr_sched"):  # then no other schedule is there
+            for group in self._marked:
+                group.pop("initial_lr", None)
+        self._marked.clear()

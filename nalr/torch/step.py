@@ -52,6 +52,8 @@ class StepHooks:
             optimizer.register_step_pre_hook(before),
             optimizer.register_step_post_hook(after),
         ]
+        # First after a step: a schedule that another hook advances there must find the user's own rates.
+        optimizer._optimizer_step_post_hooks.move_to_end(self._handles[1].id, last=False)  # type: ignore[attr-defined]
 
     def _before(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
         if self.within():

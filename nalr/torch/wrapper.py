@@ -73,7 +73,9 @@ class NoiseAdaptiveOptimizer(Form, Optimizer):
         closure : callable, optional
             As the inner optimizer takes it; its result is the loss.
         loss : float or Tensor of one value, optional
-            The loss that the gradients are of. Without one, the change that gradients predict is used.
+            The loss whose gradient the parameters hold: after several backwards the sum of all values that
+            `backward` was called on, not the last of them. Without one, the change that gradients predict is
+            used, and the record names it so.
 
         Returns
         -------

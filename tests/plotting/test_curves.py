@@ -252,3 +252,11 @@ def test_nothing_is_cut_off(picture):
             and whole.y0 - 1 <= box.y0
             and box.y1 <= whole.y1 + 1
         )
+
+
+def test_what_gradients_predict_is_not_called_a_loss():
+    axes = curves(history(loss_source=["predicted"] * 10))[0]
+    assert axes.get_ylabel() == "predicted change"
+    title = "No loss was given: the change of it that gradients predict"
+    assert title in (axes.get_title(), axes.get_title(loc="left"))
+    assert legend(axes) == ["predicted change", "smoothed"]

@@ -92,7 +92,8 @@ def test_a_torch_run_is_reported_with_its_base_rate_and_horizon():
     assert (run.base_lr, run.total_steps, run.knows_horizon) == (pytest.approx(1e-4), 200, True)
     assert report.steps == len(scheduler.history) and report.noise.batch_size == 1.0
     assert {"ramped", "annealed"} <= {phase.kind for phase in report.phases}
-    assert "the mean of a whole batch counts as one row" in str(report)
+    assert "(of how many samples a batch is the mean was not given: `microbatch_size`)" in str(report)
+    assert report.unit == "batch" and "gradient noise scale, in batches" in str(report)
     assert_readable(report)
 
 

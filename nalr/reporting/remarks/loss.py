@@ -7,7 +7,7 @@ import numpy as np
 from nalr.loss.reading import FEWEST_TO_TRUST
 from nalr.reporting.record import Remark, Report
 from nalr.reporting.run import Run
-from nalr.reporting.words import number, percent, step
+from nalr.reporting.words import loss_name, number, percent, step
 
 ERRORS = 3.0
 """Standard errors that a slope, or deviations that a rise, must have: chance does that once in 700 runs."""
@@ -23,8 +23,8 @@ def loss_rose(report: Report, run: Run) -> Remark | None:
         return None
     return Remark(
         "loss rose",
-        f"The loss ended at {number(loss.last)}, above its first {number(loss.first)} by more than "
-        f"{ERRORS:.0f} times its noise of {number(noise)}.",
+        f"The {loss_name(run.predicted)} ended at {number(loss.last)}, above its first {number(loss.first)} "
+        f"by more than {ERRORS:.0f} times its noise of {number(noise)}.",
         f"Go back to the parameters of about step {step(loss.best_step)}, where it was {number(loss.best)}. "
         "Check that loss and gradients are of the same samples.",
     )
@@ -40,7 +40,7 @@ def still_falling(report: Report, run: Run) -> Remark | None:
     if recorded < FEWEST_TO_TRUST or not significant or not brought > WORTH * whole > 0.0:
         return None
     evidence = (
-        f"Over the last {step(slope.steps)} steps the loss fell by {number(brought)} "
+        f"Over the last {step(slope.steps)} steps the {loss_name(run.predicted)} fell by {number(brought)} "
         f"(+- {number(slope.standard_error * slope.steps)}), {percent(min(brought / whole, 1.0))} of all "
         "that it fell."
     )

@@ -6,7 +6,7 @@ import numpy as np
 
 from nalr.reporting.record import Remark, Report
 from nalr.reporting.run import Run
-from nalr.reporting.words import factor, percent
+from nalr.reporting.words import factor, percent, plural
 
 NOISY = 0.1
 """Signal fraction below which noise dominates: B_simple is then above nine batches, and doubling the batch
@@ -42,7 +42,9 @@ def mostly_signal(report: Report, run: Run) -> Remark | None:
         return None
     batch = report.batch
     whole = batch is not None and batch.balanced >= 1.0  # there are no batches of less than a sample
-    cost = f"; the run took {factor(batch.samples_factor)} the fewest samples" if batch and whole else ""
+    cost = ""
+    if batch is not None and whole:
+        cost = f"; the run took {factor(batch.samples_factor)} the fewest {plural(report.unit)}"
     return Remark(
         "mostly signal",
         f"In the median step {percent(report.noise.signal_fraction)} of the gradient was signal (in squared "
