@@ -139,6 +139,7 @@ class Engine:
         history.unit = "sample" if self.sized else UNITS[self.measurement.source]
         if self.steps == 1:
             self._first = FirstStep(parameters, moments, number)
+            moments = self._first.moments
             if number is None:
                 return None
         raw = number
@@ -158,16 +159,16 @@ class Engine:
         if self.rollback is not None:
             self.rollback.renew()
 
-    def _decide(self, moments: Moments, loss: float) -> None:
-        """Decide the rate of a step with these sums and this loss."""
+    def _decide(self, moments: Moments, loss: float, made: bool = False) -> None:
+        """Decide the rate of a step with these sums and this loss; `made`: of one that is made already."""
         lr = self.adaptive.update_policy(moments, loss)
         schedule = self.rates.schedule
-        made = lr if schedule == 1.0 else self.rates.held(lr) * schedule
-        if made != lr:
-            self.adaptive.history.correct_lr(made)
-        if made * self.every != lr or not moments.usable:  # the optimizer makes the step in any case
-            self.adaptive.set_applied_lr(made * self.every)
-        if self.rollback is not None:
+        applied = lr if schedule == 1.0 else self.rates.held(lr) * schedule
+        if applied != lr:
+            self.adaptive.history.correct_lr(applied)
+        if applied * self.every != lr or not moments.usable:  # the optimizer makes the step in any case
+            self.adaptive.set_applied_lr(applied * self.every)
+        if self.rollback is not None and not made:
             decision = self.adaptive.last_decision
             assert decision is not None
             self.rollback.follow(decision, self.steps)
@@ -191,7 +192,7 @@ class Engine:
         """Decide on the first step, now that its loss has come or is known not to."""
         first.loss = 0.0 if loss is None else self.measurement.mean(float(loss))
         self.adaptive.history.late, self.adaptive.history.predicted = False, loss is None
-        self._decide(first.moments, first.loss)
+        self._decide(first.moments, first.loss, made=True)
         self._shorten(first, min(self.factor, 1.0))
 
     def _shorten(self, first: FirstStep, factor: float) -> None:

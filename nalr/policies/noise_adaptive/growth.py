@@ -114,12 +114,9 @@ class Growth:
         if gradient.typical is not None:
             room *= _unit(1.0 - (gradient.recent / gradient.typical - 1.0) / c.growing)
         if view.floor:
-            import os
-
-            gained = max(
-                view.level.gained,
-                view.level.promised if "p" in os.environ.get("X", "") or curvature.reach is None else 0.0,
-            )
+            gained = view.level.gained
+            if curvature.reach is None:  # a loss that is near zero by construction has no fall to show
+                gained = max(gained, view.level.promised)
             room *= _unit(1.0 - view.floor / (c.floor_share * gained)) if gained > 0.0 else 0.0
         return room
 

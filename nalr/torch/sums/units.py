@@ -65,7 +65,7 @@ class Scales:
         changed = abs(seen.squared_norm - squared_norm) > EQUAL * squared_norm  # not if it is nan
         scale = self._scale(changed)
         ratio = 1.0 if math.isnan(seen.squared_norm) else math.sqrt(seen.squared_norm / squared_norm)
-        if not math.isfinite(ratio):
+        if not 0.0 < ratio < math.inf:
             return Units()
         before, self.ratio = self.ratio, ratio
         if scale is not None:
