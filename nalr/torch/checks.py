@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from typing import Any
-from weakref import WeakSet
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer, Rprop
 
+from nalr.torch.step import is_watched
+
 WRAPPED = ("optimizer", "_optimizer", "inner", "original_optimizer", "base_optimizer", "optim")
 """Attributes in which wrappers of optimizers keep the real one."""
-
-WATCHED: WeakSet[Optimizer] = WeakSet()
-"""Optimizers whose rates a scheduler or wrapper of ours sets at present."""
 
 
 def checked_optimizer(optimizer: Any) -> Optimizer:
@@ -56,7 +54,7 @@ def unwatched(optimizer: Optimizer) -> Optimizer:
     ValueError
         If another scheduler or wrapper of ours sets its rates.
     """
-    if optimizer in WATCHED:
+    if is_watched(optimizer):
         raise ValueError(
             f"`optimizer` must not be watched already, got a watched {type(optimizer).__name__}. "
             "Call `detach()` of the other first."
@@ -115,12 +113,8 @@ def parameters_of(optimizer: Optimizer) -> list[Tensor]:
 
 def _measured(optimizer: Optimizer) -> list[Tensor]:
     """Return the parameters that can have a gradient; frozen complex and integer ones are not among them."""
-    return [
-        p
-        for group in optimizer.param_groups
-        for p in group["params"]
-        if p.is_floating_point() or p.requires_grad
-    ]
+    held = [p for group in optimizer.param_groups for p in group["params"]]
+    return [p for p in held if p.is_floating_point() or p.requires_grad]
 
 
 def has_overflow(optimizer: Optimizer) -> bool:

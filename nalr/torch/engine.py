@@ -14,7 +14,7 @@ from nalr import controller
 from nalr._checks import NoiseWarning
 from nalr.moments.record import Moments
 from nalr.noise.reading import NoiseReading
-from nalr.torch.checks import WATCHED, has_overflow, parameters_of, parameters_with_gradients, unwatched
+from nalr.torch.checks import has_overflow, parameters_of, parameters_with_gradients, unwatched
 from nalr.torch.losses import Loss, Losses, checked
 from nalr.torch.portable import portable, restored
 from nalr.torch.rates import Rates
@@ -65,7 +65,6 @@ class Engine:
 
     def _watch(self) -> None:
         self._hooks = StepHooks(self.optimizer, self, Engine._before_step, Engine._restore)
-        WATCHED.add(self.optimizer)
 
     def _restore(self) -> None:
         self.rates.restore()
@@ -255,12 +254,9 @@ class Engine:
         self.__dict__.update(state)
         self._watch()
         self._hooks.resume(hooks)
-        if not hooks[0]:
-            WATCHED.discard(self.optimizer)
 
     def detach(self) -> None:
         """Take every hook away; the optimizer is as it was."""
         self.rates.restore()
         self._hooks.remove()
         self.measurement.close()
-        WATCHED.discard(self.optimizer)

@@ -17,6 +17,15 @@ from nalr.torch.handles import Handles
 _OPTIMIZER_FILE = sys.modules[Optimizer.__module__].__file__
 
 
+class _Hook(partial[Any]):
+    """A hook of ours: by its class an optimizer is known to be watched."""
+
+
+def is_watched(optimizer: Optimizer) -> bool:
+    """Whether a scheduler or wrapper of ours sets its rates at present."""
+    return any(isinstance(hook, _Hook) for hook in optimizer._optimizer_step_pre_hooks.values())
+
+
 class StepHooks:
     """Calls `decide` once before each step of an optimizer, when its gradients are there; `restore` after it.
 
@@ -64,8 +73,8 @@ class StepHooks:
         before = torch.compiler.disable(StepHooks._before)  # type: ignore[no-untyped-call]
         after = torch.compiler.disable(StepHooks._after)  # type: ignore[no-untyped-call]
         hooks = (
-            optimizer.register_step_pre_hook(partial(before, ref(self))),
-            optimizer.register_step_post_hook(partial(after, ref(self))),
+            optimizer.register_step_pre_hook(_Hook(before, ref(self))),
+            optimizer.register_step_post_hook(_Hook(after, ref(self))),
         )
         self._handles = Handles(self, hooks)
 

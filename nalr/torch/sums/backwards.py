@@ -102,7 +102,7 @@ class Backwards:
         self.awake = True  # asleep, hooks return at once
         self.watching = True  # whether what backwards leave is measured: it shows clipping
         self._seen = [_Seen(p, w) for p, w in zip(parameters, windows, strict=True)]
-        trained = [seen for seen in self._seen if seen.parameter.requires_grad]
+        trained = (seen for seen in self._seen if seen.parameter.requires_grad)
         self._smallest = min(trained, key=lambda seen: seen.parameter.numel(), default=None)
         self._attach()
 
