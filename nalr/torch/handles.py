@@ -24,7 +24,7 @@ class Handles:
 
     def __init__(self, owner: object, handles: Iterable[RemovableHandle]) -> None:
         self._finish = finalize(owner, _remove, list(handles))
-        self._finish.atexit = False  # type: ignore[misc]
+        self._finish.atexit = False
 
     def __bool__(self) -> bool:
         """Whether the hooks are there."""

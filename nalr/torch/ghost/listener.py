@@ -55,8 +55,9 @@ def _sweep(module: nn.Module) -> None:
     )
     for hooks in (module._forward_hooks, module._forward_pre_hooks):
         for key in [key for key, hook in hooks.items() if hook is _ignore]:
-            for found in (hooks, *options):
-                found.pop(key, None)
+            del hooks[key]
+            for option in options:
+                option.pop(key, None)
 
 
 def _in_backward() -> bool:
@@ -86,7 +87,7 @@ class Listener:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy goes on with: no pass, and hooks of its own."""
-        nothing = {"passes": [], "_forward": None, "_backward": None}
+        nothing = dict.fromkeys(("passes", "_forward", "_backward"))
         return {**self.__dict__, **nothing, "_handles": bool(self._handles)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
