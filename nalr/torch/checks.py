@@ -131,7 +131,9 @@ def parameters_with_gradients(optimizer: Optimizer) -> tuple[list[Tensor], bool]
     TypeError
         If a gradient is sparse.
     """
-    parameters = _measured(optimizer)
+    parameters = [
+        p for g in optimizer.param_groups for p in g["params"] if p.is_floating_point() or p.requires_grad
+    ]
     has_gradient = False
     for parameter in parameters:
         gradient = parameter.grad

@@ -64,10 +64,7 @@ class Engine:
         self._watch()
 
     def _watch(self) -> None:
-        self._hooks = StepHooks(self.optimizer, self, Engine._before_step, Engine._restore)
-
-    def _restore(self) -> None:
-        self.rates.restore()
+        self._hooks = StepHooks(self.optimizer, self, Engine._before_step, self.rates.restore)
 
     @property
     def factor(self) -> float:

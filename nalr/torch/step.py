@@ -30,7 +30,7 @@ class StepHooks:
     """Calls `decide` once before each step of an optimizer, when its gradients are there; `restore` after it.
 
     The optimizer knows the hooks weakly, and they their owner, as torch's schedulers are known: nothing but
-    their owner keeps them, and they end with it. Functions are given without the owner, who comes first.
+    their owner keeps them, and they end with it. `restore` must not hold the owner.
 
     Without a closure the gradients are there before the step; with one, after its first call. A subclass
     whose `step` calls that of its base runs the hooks twice in one step: the inner call is passed over.
@@ -40,7 +40,7 @@ class StepHooks:
     optimizer : Optimizer
         Whose steps are watched.
     owner : object
-        Given to every function.
+        Given to `decide` and `finish`.
     decide : callable
         Takes the owner and the loss that the closure returned, None without one. Returns whether the step
         takes part.
@@ -60,10 +60,10 @@ class StepHooks:
         optimizer: Optimizer,
         owner: Any,
         decide: Callable[[Any, Any], bool],
-        restore: Callable[[Any], None],
+        restore: Callable[[], None],
     ) -> None:
         self._owner = ref(owner)
-        self._decide_for, self._restore_for = decide, restore
+        self._decide_for, self._restore = decide, restore
         self.finish: Callable[[Any], None] | None = None
         self.seen = False
         self._frame: FrameType | None = None  # of the step that is being made
@@ -105,7 +105,7 @@ class StepHooks:
             try:
                 loss = closure(*args, **kwargs)
             except BaseException:
-                self._restore_for(owner)
+                self._restore()
                 raise
             if self._decided is None:
                 self._decided = self._decide_for(owner, loss)
@@ -123,7 +123,7 @@ class StepHooks:
             self._nested -= 1
             return
         self._frame = None
-        self._restore_for(owner)
+        self._restore()
         if self._decided:
             self._made = True
             finish, self.finish = self.finish, None
