@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from typing import Any
-from weakref import WeakSet
 
+import torch
 from torch import Tensor
-from torch.optim import Optimizer
+from torch.optim import Optimizer, Rprop
 
-WATCHED: WeakSet[Optimizer] = WeakSet()
-"""Optimizers whose rates a scheduler or wrapper of ours sets at present."""
+from nalr.torch.step import is_watched
+
+WRAPPED = ("optimizer", "_optimizer", "inner", "original_optimizer", "base_optimizer", "optim")
+"""Attributes in which wrappers of optimizers keep the real one."""
 
 
 def checked_optimizer(optimizer: Any) -> Optimizer:
     """Return the optimizer whose hooks fire when a step is made.
 
-    For a wrapper that keeps the real one in `optimizer` (Accelerate's, Lightning's), that is the real one.
+    For a wrapper without hooks of its own that is the real one, in any of `WRAPPED`: Accelerate's and
+    Lightning's keep it in `optimizer`, Opacus's in `original_optimizer`.
 
     Raises
     ------
     TypeError
-        If it is none, or steps where no hook sees it.
+        If it is none, steps where no hook sees it, or makes steps whose length is not its rate's.
     ValueError
         If another scheduler or wrapper of ours sets its rates.
     """
@@ -33,18 +36,43 @@ def checked_optimizer(optimizer: Any) -> Optimizer:
             )
         if _has_hooks(seen):
             break
-        found = [getattr(seen, name, None) for name in ("optimizer", "_optimizer", "inner")]
+        found = [getattr(seen, name, None) for name in WRAPPED]
         seen = next((inner for inner in found if inner is not None), None)
     if not isinstance(seen, Optimizer) or not _has_hooks(seen):
         raise TypeError(
             f"`optimizer` must be a torch.optim.Optimizer with step hooks, got {type(optimizer).__name__}."
         )
-    if seen in WATCHED:
+    _check_rate(seen)
+    return unwatched(seen)
+
+
+def unwatched(optimizer: Optimizer) -> Optimizer:
+    """Return the optimizer.
+
+    Raises
+    ------
+    ValueError
+        If another scheduler or wrapper of ours sets its rates.
+    """
+    if is_watched(optimizer):
         raise ValueError(
-            f"`optimizer` must not be watched already, got a watched {type(seen).__name__}. "
+            f"`optimizer` must not be watched already, got a watched {type(optimizer).__name__}. "
             "Call `detach()` of the other first."
         )
-    return seen
+    return optimizer
+
+
+def _check_rate(optimizer: Optimizer) -> None:
+    """Raise a TypeError if the rate does not set the length of every step."""
+    name, reason = type(optimizer).__name__, None
+    if isinstance(optimizer, Rprop):
+        reason = f"{name}, whose rate is only the size of its first step. Use it without a scheduler."
+    elif any(group.get("line_search_fn") for group in optimizer.param_groups):
+        reason = f"{name} with a line search, which replaces the rate. Leave `line_search_fn` out."
+    elif any(group.get("relative_step") for group in optimizer.param_groups):
+        reason = f"{name} with `relative_step`, which replaces the rate. Give `relative_step=False` and `lr`."
+    if reason is not None:
+        raise TypeError(f"`optimizer` must make steps in proportion to its rate, got {reason}")
 
 
 def _has_hooks(optimizer: Any) -> bool:
@@ -53,7 +81,9 @@ def _has_hooks(optimizer: Any) -> bool:
 
 
 def parameters_of(optimizer: Optimizer) -> list[Tensor]:
-    """Return the parameters of all groups, each checked.
+    """Return the parameters of all groups that can have a gradient, each checked.
+
+    Frozen ones of integers, as quantised layers hold, are left alone.
 
     Raises
     ------
@@ -61,7 +91,7 @@ def parameters_of(optimizer: Optimizer) -> list[Tensor]:
         For complex parameters, DTensors (FSDP2, tensor parallel), and where an optimizer runs in the
         backward.
     """
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    parameters = _measured(optimizer)
     for parameter in parameters:
         if not parameter.is_floating_point():
             raise TypeError(
@@ -81,15 +111,29 @@ def parameters_of(optimizer: Optimizer) -> list[Tensor]:
     return parameters
 
 
+def _measured(optimizer: Optimizer) -> list[Tensor]:
+    """Return the parameters that can have a gradient; frozen complex and integer ones are not among them."""
+    held = [p for group in optimizer.param_groups for p in group["params"]]
+    return [p for p in held if p.is_floating_point() or p.requires_grad]
+
+
+def has_overflow(optimizer: Optimizer) -> bool:
+    """Whether a gradient is not finite, so that a GradScaler left the step out; waits for the device."""
+    gradients = [p.grad for p in _measured(optimizer) if p.grad is not None]
+    return not all(bool(torch.isfinite(gradient).all()) for gradient in gradients)
+
+
 def parameters_with_gradients(optimizer: Optimizer) -> tuple[list[Tensor], bool]:
-    """Return the parameters of all groups, and whether any has a gradient.
+    """Return the parameters that can have a gradient, and whether any has one.
 
     Raises
     ------
     TypeError
         If a gradient is sparse.
     """
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    parameters = [
+        p for g in optimizer.param_groups for p in g["params"] if p.is_floating_point() or p.requires_grad
+    ]
     has_gradient = False
     for parameter in parameters:
         gradient = parameter.grad

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 from torch.optim import Optimizer
 
 from nalr import controller
+from nalr._checks import NoiseWarning
 from nalr.moments.record import Moments
 from nalr.noise.reading import NoiseReading
 from nalr.reporting.history import History
-from nalr.torch.checks import WATCHED, parameters_of, parameters_with_gradients
+from nalr.torch.checks import has_overflow, parameters_of, parameters_with_gradients, unwatched
 from nalr.torch.losses import Loss, Losses, checked
 from nalr.torch.portable import portable, restored
 from nalr.torch.rates import Rates
@@ -66,8 +68,11 @@ class Engine:
         self.sized = sized
         self._first: FirstStep | None = None  # from the first step until its loss has come
         self._awaited: dict[str, Any] | None = None  # a measurement's state, until its parameters are there
-        self._hooks = StepHooks(optimizer, self._before_step, rates.restore)
-        WATCHED.add(optimizer)
+        self._unseen = 1  # losses given without a step, until that is told; 0 when it was
+        self._watch()
+
+    def _watch(self) -> None:
+        self._hooks = StepHooks(self.optimizer, self, Engine._before_step, self.rates.restore)
 
     @property
     def factor(self) -> float:
@@ -93,7 +98,7 @@ class Engine:
             self._decide(*found)
         self.rates.multiply(self.adaptive.lr)
         if self._first is not None or (self.rollback is not None and self.rollback.due):
-            self._hooks.finish = self._finish_step
+            self._hooks.finish = Engine._finish_step
         return True
 
     def _finish_step(self) -> None:
@@ -179,6 +184,8 @@ class Engine:
         The very first step is made before any loss is known. Where that loss shows that it was too long, it
         is shortened now: a step is linear in its rate.
         """
+        if self._unseen and not self._hooks.seen:
+            self._tell_unseen()
         if not self._hooks.within():
             self.rates.restore()  # the step may have raised
         made = self._hooks.take_made()
@@ -187,6 +194,24 @@ class Engine:
             self.losses.give(loss, made, late=True)
         if self._first is not None and self._first.waiting:
             self._settle_first(self._first, loss)
+
+    def _tell_unseen(self) -> None:
+        """Warn that no step was seen, unless a GradScaler left it out."""
+        if has_overflow(self.optimizer):
+            return
+        self._unseen -= 1
+        if self._unseen:
+            return
+        warnings.warn(
+            f"`scheduler.step` was called, but no step of its {type(self.optimizer).__name__} was seen, "
+            "so its rate stays as it is. Call `optimizer.step()` first; if you did, give the scheduler the "
+            "optimizer whose own `step` is called: not another one, one whose `step` was replaced by a "
+            "function that does not call it, or one with two steps, like SAM's `first_step` and "
+            "`second_step`, of which its `base_optimizer` makes the second. See "
+            "https://pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate",
+            NoiseWarning,
+            stacklevel=4,
+        )
 
     def _settle_first(self, first: FirstStep, loss: Loss | None) -> None:
         """Decide on the first step, now that its loss has come or is known not to."""
@@ -261,6 +286,7 @@ class Engine:
         else:
             self.measurement.restart()
         self.steps = state["steps"]
+        self._unseen = 2  # the loss of the step before the save may come
         self.measurement.wake(self.steps % self.every == 0)
         self.losses.load_state_dict(state["losses"])
         self.rates.load_state_dict(state["rates"])
@@ -268,9 +294,20 @@ class Engine:
         if self.rollback is not None and rollback is not None:
             self.rollback.load_state_dict(rollback)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return everything but the hooks: a copy hangs its own on the optimizer that came with it."""
+        return {**self.__dict__, "_hooks": self._hooks.state()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        hooks = state["_hooks"]
+        if hooks[0]:
+            unwatched(state["optimizer"])
+        self.__dict__.update(state)
+        self._watch()
+        self._hooks.resume(hooks)
+
     def detach(self) -> None:
         """Take every hook away; the optimizer is as it was."""
         self.rates.restore()
         self._hooks.remove()
         self.measurement.close()
-        WATCHED.discard(self.optimizer)

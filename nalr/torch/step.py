@@ -4,17 +4,33 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Any
+from weakref import ref
 
 import torch
 from torch.optim import Optimizer
 
+from nalr.torch.handles import Handles
+
 _OPTIMIZER_FILE = sys.modules[Optimizer.__module__].__file__
+
+
+class _Hook(partial[Any]):
+    """A hook of ours: by its class an optimizer is known to be watched."""
+
+
+def is_watched(optimizer: Optimizer) -> bool:
+    """Whether a scheduler or wrapper of ours sets its rates at present."""
+    return any(isinstance(hook, _Hook) for hook in optimizer._optimizer_step_pre_hooks.values())
 
 
 class StepHooks:
     """Calls `decide` once before each step of an optimizer, when its gradients are there; `restore` after it.
+
+    The optimizer knows the hooks weakly, and they their owner, as torch's schedulers are known: nothing but
+    their owner keeps them, and they end with it. `restore` must not hold the owner.
 
     Without a closure the gradients are there before the step; with one, after its first call. A subclass
     whose `step` calls that of its base runs the hooks twice in one step: the inner call is passed over.
@@ -23,52 +39,68 @@ class StepHooks:
     ----------
     optimizer : Optimizer
         Whose steps are watched.
+    owner : object
+        Given to `decide` and `finish`.
     decide : callable
-        Takes the loss that the closure returned, None without one. Returns whether the step takes part.
+        Takes the owner and the loss that the closure returned, None without one. Returns whether the step
+        takes part.
     restore : callable
         Called after a step, and where a closure raised: no hook of torch sees the end of such a step.
 
     Attributes
     ----------
     finish : callable or None
-        Called once, after the next step that takes part.
+        Called once, with the owner, after the next step that takes part.
+    seen : bool
+        Whether a step was ever begun.
     """
 
     def __init__(
         self,
         optimizer: Optimizer,
-        decide: Callable[[Any], bool],
+        owner: Any,
+        decide: Callable[[Any, Any], bool],
         restore: Callable[[], None],
     ) -> None:
-        self._decide, self._restore = decide, restore
-        self.finish: Callable[[], None] | None = None
+        self._owner = ref(owner)
+        self._decide_for, self._restore = decide, restore
+        self.finish: Callable[[Any], None] | None = None
+        self.seen = False
         self._frame: FrameType | None = None  # of the step that is being made
         self._nested = 0  # steps within it
         self._decided: bool | None = None  # what `decide` returned in this step; None if not called yet
         self._made = False  # a step that took part, since it was last asked for
-        before = torch.compiler.disable(self._before)  # type: ignore[no-untyped-call]
-        after = torch.compiler.disable(self._after)  # type: ignore[no-untyped-call]
-        self._handles = [
-            optimizer.register_step_pre_hook(before),
-            optimizer.register_step_post_hook(after),
-        ]
+        before = torch.compiler.disable(StepHooks._before)  # type: ignore[no-untyped-call]
+        after = torch.compiler.disable(StepHooks._after)  # type: ignore[no-untyped-call]
+        hooks = (
+            optimizer.register_step_pre_hook(_Hook(before, ref(self))),
+            optimizer.register_step_post_hook(_Hook(after, ref(self))),
+        )
         # First after a step: a schedule that another hook advances there must find the user's own rates.
-        optimizer._optimizer_step_post_hooks.move_to_end(self._handles[1].id, last=False)  # type: ignore[attr-defined]
+        optimizer._optimizer_step_post_hooks.move_to_end(hooks[1].id, last=False)  # type: ignore[attr-defined]
+        self._handles = Handles(self, hooks)
 
-    def _before(self, optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
+    @staticmethod
+    def _before(hooks: ref[StepHooks], optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
+        self = hooks()
+        if self is None:
+            return None
+        self.seen = True
         if self.within():
             self._nested += 1
             return None
         self._frame, self._nested, self._decided = _frame_of_step(), 0, None
+        owner = self._owner()
+        assert owner is not None
         closure = args[1] if len(args) > 1 else kwargs.get("closure")
         if not callable(closure):
-            self._decided = self._decide(None)
+            self._decided = self._decide_for(owner, None)
             return None
         if len(args) > 1:
-            return (args[0], self._observed(closure), *args[2:]), kwargs
-        return args, {**kwargs, "closure": self._observed(closure)}
+            return (args[0], self._observed(owner, closure), *args[2:]), kwargs
+        return args, {**kwargs, "closure": self._observed(owner, closure)}
 
-    def _observed(self, closure: Callable[..., Any]) -> Callable[..., Any]:
+    def _observed(self, owner: Any, closure: Callable[..., Any]) -> Callable[..., Any]:
         """Return the closure, followed by a decision where it is called first in a step."""
 
         def observed(*args: Any, **kwargs: Any) -> Any:
@@ -78,12 +110,17 @@ class StepHooks:
                 self._restore()
                 raise
             if self._decided is None:
-                self._decided = self._decide(loss)
+                self._decided = self._decide_for(owner, loss)
             return loss
 
         return observed
 
-    def _after(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+    @staticmethod
+    def _after(hooks: ref[StepHooks], optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        self = hooks()
+        owner = None if self is None else self._owner()
+        if self is None or owner is None:
+            return
         if self._nested:
             self._nested -= 1
             return
@@ -93,7 +130,7 @@ class StepHooks:
             self._made = True
             finish, self.finish = self.finish, None
             if finish is not None:
-                finish()
+                finish(owner)
 
     def within(self) -> bool:
         """Whether the step whose hooks ran last is still being made; one that raised is not."""
@@ -109,9 +146,17 @@ class StepHooks:
 
     def remove(self) -> None:
         """Take the hooks away."""
-        for handle in self._handles:
-            handle.remove()
-        self._handles.clear()
+        self._handles.remove()
+
+    def state(self) -> tuple[bool, bool, bool]:
+        """Return whether the hooks are there, a step was begun, and one was made that nobody asked for."""
+        return bool(self._handles), self.seen, self._made
+
+    def resume(self, state: tuple[bool, bool, bool]) -> None:
+        """Go on from what `state` returned."""
+        there, self.seen, self._made = state
+        if not there:
+            self.remove()
 
 
 def _frame_of_step() -> FrameType | None:

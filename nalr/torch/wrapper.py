@@ -59,8 +59,11 @@ class NoiseAdaptiveOptimizer(Form, Optimizer):
         return getattr(self.inner, name)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Raise a TypeError: hooks cannot be copied."""
-        raise TypeError("NoiseAdaptiveOptimizer cannot be pickled or copied; save its `state_dict()`.")
+        """Return the inner optimizer and ours: a copy trains the copies of the parameters."""
+        return dict(self.__dict__)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
 
     def __repr__(self) -> str:
         return f"NoiseAdaptiveOptimizer({self.inner!r})"

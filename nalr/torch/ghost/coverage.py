@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import Any
 
 from torch import nn
 
@@ -39,6 +40,21 @@ class Coverage:
         self._names = {id(parameter): name for name, parameter in model.named_parameters()}
         self.called: set[int] = set()  # parameters, by id, of which a layer was ever called
         self._against = _reasons_against(model)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is known by name: a copy has other parameters."""
+        return {
+            "model": self.model,
+            "called": [self._names[key] for key in self.called if key in self._names],
+            "against": {self._names[key]: why for key, why in self._against.items() if key in self._names},
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.model = state["model"]
+        keys = {name: id(parameter) for name, parameter in self.model.named_parameters()}
+        self._names = {key: name for name, key in keys.items()}
+        self.called = {keys[name] for name in state["called"] if name in keys}
+        self._against = {keys[name]: why for name, why in state["against"].items() if name in keys}
 
     def __contains__(self, parameter: nn.Parameter) -> bool:
         """Whether the gradient of `parameter` is wanted, and its norms known."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
+from weakref import ref
 
 import torch
 from torch import Tensor, nn
@@ -15,16 +16,23 @@ from nalr.torch.ghost.graph import count_uses, tensors
 from nalr.torch.ghost.layer import Layer
 from nalr.torch.ghost.passes import Pass
 from nalr.torch.ghost.tap import Tap, attach, keep
+from nalr.torch.handles import Handles
 
 
 class _Hook:
-    """A hook that is not copied or saved with its model, and not traced when the model is compiled."""
+    """A hook that is not copied or saved with its model, and not traced when the model is compiled.
 
-    def __init__(self, function: Callable[..., None]) -> None:
+    It holds the listener weakly: a model does not keep who listens to it.
+    """
+
+    def __init__(self, listener: Listener, function: Callable[..., None], *given: Any) -> None:
+        self.listener, self.given = ref(listener), given
         self.function = torch.compiler.disable(function)  # type: ignore[no-untyped-call]
 
     def __call__(self, *args: Any) -> None:
-        self.function(*args)
+        listener = self.listener()
+        if listener is not None:
+            self.function(listener, *self.given, *args)
 
     def __reduce__(self) -> Any:
         return _silent, ()
@@ -36,6 +44,20 @@ def _silent() -> Callable[..., None]:
 
 def _ignore(*args: Any) -> None:
     pass
+
+
+def _sweep(module: nn.Module) -> None:
+    """Take away what copying left of hooks."""
+    options: tuple[dict[int, bool], ...] = (
+        module._forward_hooks_with_kwargs,
+        module._forward_hooks_always_called,
+        module._forward_pre_hooks_with_kwargs,
+    )
+    for hooks in (module._forward_hooks, module._forward_pre_hooks):
+        for key in [key for key, hook in hooks.items() if hook is _ignore]:
+            del hooks[key]
+            for option in options:
+                option.pop(key, None)
 
 
 def _in_backward() -> bool:
@@ -62,8 +84,21 @@ class Listener:
         self._audited = False
         self._forward: Pass | None = None  # whose forward is running
         self._backward: Pass | None = None  # whose output's gradient came last
-        self._handles: list[RemovableHandle] = []
         self._attach(model)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy goes on with: no pass, and hooks of its own."""
+        nothing = dict.fromkeys(("passes", "_forward", "_backward"))
+        return {**self.__dict__, **nothing, "_handles": bool(self._handles)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.clear()
+        if state["_handles"]:
+            self._attach(self._coverage.model)
+        else:
+            self._handles = Handles(self, ())
+            self._handles.remove()
 
     def clear(self) -> None:
         """Forget all passes."""
@@ -71,21 +106,22 @@ class Listener:
 
     def close(self) -> None:
         """Remove the hooks."""
-        for handle in self._handles:
-            handle.remove()
-        self._handles.clear()
+        self._handles.remove()
         self.clear()
 
     def _attach(self, model: nn.Module) -> None:
+        handles: list[RemovableHandle] = []
         for name, module in model.named_modules():
+            _sweep(module)
             layer = rules_of(module)
             if layer is not None:
-                hook = _Hook(partial(self._observe, name, layer))
+                hook = _Hook(self, Listener._observe, name, layer)
                 # First of all hooks: others may change the output.
-                self._handles.append(module.register_forward_hook(hook, prepend=True, with_kwargs=True))
-        begin, end = _Hook(self._begin), _Hook(self._end)
-        self._handles.append(model.register_forward_pre_hook(begin, prepend=True, with_kwargs=True))
-        self._handles.append(model.register_forward_hook(end, always_call=True))
+                handles.append(module.register_forward_hook(hook, prepend=True, with_kwargs=True))
+        begin, end = _Hook(self, Listener._begin), _Hook(self, Listener._end)
+        handles.append(model.register_forward_pre_hook(begin, prepend=True, with_kwargs=True))
+        handles.append(model.register_forward_hook(end, always_call=True))
+        self._handles = Handles(self, handles)
 
     def _begin(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         given = next((t for t in tensors((args, kwargs)) if t.dim() > 0), None)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
+from weakref import ref
 
 import torch
 from torch import Tensor
 
+from nalr.torch.handles import Handles
 from nalr.torch.sums.coordinates import Window
 from nalr.torch.sums.views import sampled_norm, sampled_total
 
@@ -45,6 +48,7 @@ class _Seen:
     """What is known of the gradient of one parameter since the last step."""
 
     __slots__ = (
+        "__weakref__",
         "began",
         "coming",
         "count",
@@ -110,14 +114,29 @@ class Backwards:
         self.awake = True  # asleep, hooks return at once
         self.watching = True  # whether what backwards leave is measured: it shows clipping
         self._seen = [_Seen(p, w) for p, w in zip(parameters, windows, strict=True)]
-        trained = [seen for seen in self._seen if seen.parameter.requires_grad]
-        full = [seen for seen in trained if seen.parameter.numel()]
+        full = [seen for seen in self._seen if seen.parameter.requires_grad and seen.parameter.numel()]
         self._smallest = min(full, key=lambda seen: seen.parameter.numel(), default=None)
         self.tasks: set[int] | None = set()
         self._reached: set[int] = set()  # numbers of the backwards whose gradients are there
         self._dropped = NO_TASK  # number of the last backward whose gradients were thrown away
         self._doubt: Tensor | None = None  # whether gradients changed unseen between two backwards
-        self._handles = [handle for seen in trained for handle in self._hooks(seen)]
+        self._attach()
+
+    def _attach(self) -> None:
+        """Hang hooks on the parameters; none where one is no leaf, whose gradient torch shows too late."""
+        trained = [seen for seen in self._seen if seen.parameter.requires_grad]
+        if not all(seen.parameter.is_leaf for seen in trained):
+            trained = []
+        self._handles = Handles(self, [handle for seen in trained for handle in self._hooks(seen)])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_handles": bool(self._handles)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.clear()  # copies of parameters have no gradients
+        if state["_handles"]:
+            self._attach()
 
     def of(self, parameters: Sequence[Tensor], windows: Sequence[Window]) -> Backwards:
         """Take the hooks away and return those of other parameters."""
@@ -127,8 +146,8 @@ class Backwards:
     def _hooks(self, seen: _Seen) -> tuple[Any, Any]:
         parameter: Any = seen.parameter
         return (
-            parameter.register_hook(lambda contribution: self._before(seen, contribution)),
-            parameter.register_post_accumulate_grad_hook(lambda parameter: self._after(seen)),
+            parameter.register_hook(partial(_before, ref(self), ref(seen))),
+            parameter.register_post_accumulate_grad_hook(partial(_after, ref(self), ref(seen))),
         )
 
     def _norm(self, values: Tensor, seen: _Seen) -> Norm:
@@ -269,9 +288,19 @@ class Backwards:
 
     def close(self) -> None:
         """Take the hooks away."""
-        for handle in self._handles:
-            handle.remove()
-        self._handles.clear()
+        self._handles.remove()
+
+
+def _before(backwards: ref[Backwards], seen: ref[_Seen], contribution: Tensor) -> None:
+    owner, of = backwards(), seen()
+    if owner is not None and of is not None:
+        owner._before(of, contribution)
+
+
+def _after(backwards: ref[Backwards], seen: ref[_Seen], parameter: Tensor) -> None:
+    owner, of = backwards(), seen()
+    if owner is not None and of is not None:
+        owner._after(of)
 
 
 def _first(gradient: Tensor) -> Tensor:

@@ -70,6 +70,13 @@ class TensorPath:
         self._forms = list(map(_form, self.parameters))
         self.reset()
 
+    def __reduce__(self) -> Any:
+        """Return how a copy is made: its rows are views of its own memory."""
+        return TensorPath, (self.parameters, self._coordinates, self._on_device), self.state_dict()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.load_state_dict(state)
+
     def of(self, parameters: Sequence[Tensor]) -> TensorPath:
         """Return a path of other parameters with the same settings."""
         return TensorPath(parameters, self._coordinates, self._on_device)
