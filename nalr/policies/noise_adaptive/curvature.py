@@ -15,8 +15,9 @@ class StepCurvature:
 
     With plain SGD and a fresh batch, ⟨ḡₜ, ḡₜ₋₁⟩ estimates the slope at the end of the last step and
     Q = |ḡₜ₋₁|² − tr Σ/B the slope at its start, both without bias, so their difference over η is
-    GᵀHG + tr(HΣ)/B, and κ = η · average(Q − p)/average(|ḡ|² η). One row a step leaves Q unknown; |ḡ|² stands
-    for it then, which makes κ an upper bound.
+    GᵀHG + tr(HΣ)/B, and κ = η · average(Q − p)/average(|ḡ|² η). One row a step leaves Q unknown: |ḡ|² counts
+    its noise as slope. It stands for Q where the loss is the witness: where, step by step, it changes by what
+    the two slopes at the ends make of it, there is no noise to speak of.
     """
 
     reach: float | None = None  # κ at the present rate; None unless steps are plain SGD's, of several rows
@@ -31,6 +32,11 @@ class StepCurvature:
     squared_norm: float = 0.0  # |ḡ|² of the step before
     foreign: int = 0  # plain steps still to be seen before κ is measured again
     several: bool = False  # the step before had several rows, so that Q is known
+    loss: float = math.nan  # of the step before
+    by_slopes: float = math.nan  # the loss change of the step before, by the slopes at its ends
+    missed: float = 0.0  # average of how far the loss was off the change by the two slopes, …
+    missed_late: float = 0.0  # … or off that of the step before, where losses come a step late
+    expected: float = 0.0  # average size of these changes
     clear: bool = False  # the step before was nearly free of noise
 
     DECAY = 0.8
@@ -38,18 +44,23 @@ class StepCurvature:
     CLEAR = 0.9
     """Share of signal in |ḡ|² above which a step is nearly free of noise: gradients that shrink by their own
     steps would give the past too much weight, and κ would come out too low."""
+    EXACT = 0.1
+    """Share of the expected change of the loss that may be missed: noise that is more of |ḡ|² shows."""
     CLEAR_DECAY = 0.3
     """Memory of the averages after such a step."""
     SLOW_DECAY = 0.97
     """Memory of `steep`."""
 
-    def update(self, moments: Moments, made: float, lr: float) -> None:
+    def update(self, moments: Moments, made: float, lr: float, loss: float) -> None:
         """Take in the step that led here, made with `made`, and return to κ at the present `lr`."""
         before = 0.0 if self.reach is None else min(max(self.reach, -1.0), 3.0)
         self.steep = self.SLOW_DECAY * self.steep + (1.0 - self.SLOW_DECAY) * before
-        self._take(moments, made)
+        by_slopes = self._take(moments, made)
         self.plain = self.length > 0.0
-        bend = self.change / self.length if self.plain and moments.num_rows > 1 else math.nan
+        exact = self._compare(by_slopes, loss)
+        known = self.plain and (moments.num_rows > 1 or exact)
+        self.loss_change = by_slopes if self.plain and (self.several or exact) else self.loss_change
+        bend = self.change / self.length if known else math.nan
         self.along_step = bend if math.isfinite(lr * bend) else None
         self.reach = None if self.along_step is None else lr * bend
         norm = self.squared_norm = moments.mean_squared_norm
@@ -57,25 +68,38 @@ class StepCurvature:
         self.signal = moments.signal if self.several else norm
         self.clear = self.several and self.signal > self.CLEAR * norm
 
-    def _take(self, moments: Moments, made: float) -> None:
-        self.overshot, self.loss_change = False, 0.0
+    def _take(self, moments: Moments, made: float) -> float:
+        """Take in a step; return the loss change by the slopes at its ends, nan where that is not known."""
+        self.overshot = False
         product = moments.step_product
+        self.loss_change = 0.0 if math.isnan(product) or self.signal is None else -product
         if math.isnan(product) or self.signal is None:
-            return
+            return math.nan
         if not is_plain_step(moments, made * made * self.squared_norm):
             self.change = self.length = 0.0
-            self.loss_change = -product
             self.foreign = 2
-            return
+            return math.nan
         if self.foreign:  # one step of another optimizer may be as long by chance
             self.foreign -= 1
-            self.loss_change = -product
-            return
+            return math.nan
         slope = product / made if made > 0.0 else 0.0
         if not math.isfinite(self.signal - slope) or not math.isfinite(self.squared_norm * made):
-            return
+            return math.nan
         keep = self.CLEAR_DECAY if self.clear else self.DECAY
         self.change = keep * self.change + (1.0 - keep) * (self.signal - slope)
         self.length = keep * self.length + (1.0 - keep) * self.squared_norm * made
         self.overshot = slope < -self.squared_norm
-        self.loss_change = -0.5 * made * (self.signal + slope) if self.several else -product
+        return -0.5 * made * (self.signal + slope)
+
+    def _compare(self, by_slopes: float, loss: float) -> bool:
+        """Return whether the loss changes as the slopes at both ends of each step say: there is no noise."""
+        change, self.loss = loss - self.loss, loss
+        late, self.by_slopes = self.by_slopes, by_slopes
+        if not math.isfinite(change + by_slopes + late):
+            self.missed = self.missed_late = self.expected = 0.0
+            return False
+        keep = self.DECAY
+        self.missed = keep * self.missed + (1.0 - keep) * abs(change - by_slopes)
+        self.missed_late = keep * self.missed_late + (1.0 - keep) * abs(change - late)
+        self.expected = keep * self.expected + (1.0 - keep) * abs(by_slopes)
+        return min(self.missed, self.missed_late) < self.EXACT * self.expected

@@ -37,7 +37,7 @@ class Measurements:
     def update(self, evidence: Evidence, course: Course, lr: float) -> View:
         """Take in a step and return what it shows; `lr` is the rate of this step before any rule moves it."""
         c, moments, level, displacement = self._settings, evidence.moments, self.level, self.displacement
-        self.curvature.update(moments, evidence.lr, lr)
+        self.curvature.update(moments, evidence.lr, lr, evidence.loss)
         self.overlap.update(moments, evidence.lr)
         level.update(evidence.loss, self.curvature.loss_change)
         self.gradient.update(moments, evidence.lr, course.in_kick)
