@@ -24,7 +24,9 @@ class AnnealSettings:
     anneal_most: float = 0.5
     """The largest part that one step may take off."""
     anneal_forced: float = 0.1
-    """Share of the horizon over which the rate comes to zero in a straight line in any case."""
+    """Share of the horizon over which the rate comes to zero in a straight line in any case, …"""
+    anneal_steps: int = 10
+    """… and the fewest steps of that, half of the run at most: it ends at one over their number."""
     plan: float = 0.85
     """Share of the horizon during which the peak rate still moves; then the anneal alone acts."""
 
@@ -39,6 +41,7 @@ class Anneal:
 
     def __init__(self, settings: AnnealSettings, total_steps: int) -> None:
         self._settings, self._total_steps = settings, total_steps
+        self._forced = max(settings.anneal_forced, min(settings.anneal_steps / total_steps, 0.5))
         self.restart()
 
     def restart(self) -> None:
@@ -48,7 +51,7 @@ class Anneal:
     def at(self, step: int) -> float:
         """Return the share at a step: less in the last part of the run, but never zero."""
         left = max(1.0 - step / self._total_steps, 0.5 / self._total_steps)
-        return min(self.share, left / self._settings.anneal_forced)
+        return min(self.share, left / self._forced)
 
     def advance(self, view: View) -> None:
         """Take one step off the share."""

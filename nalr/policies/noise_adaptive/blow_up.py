@@ -36,6 +36,8 @@ class BlowUpSettings:
     """… or of this share of all gained, where the loss has not risen."""
     other_loss: int = 3
     """Explosions in a row that no step explains: then it is another loss, not an outlier."""
+    clip: float = 4.0
+    """A gradient longer than this many root-mean-squares is shortened to it, for its own step."""
     early: int = 10
     """Steps from the start in which one step that ends further up the other side is an explosion too."""
 
@@ -81,11 +83,15 @@ class BlowUp:
         return level.explains(max(view.loss, lost), c.blow_up_attributed)
 
     def _other_loss(self, view: View, course: Course) -> Move | None:
-        """Renew the levels where loss or gradients went up for good and no step explains it."""
+        """Renew the levels where loss or gradients went up for good and no step explains it.
+
+        The rate stays where steps kept their length, as Adam's do; of SGD, they would grow with the gradients.
+        """
         level = Level.NEW if view.level.above else Level.MOVED
         if max(view.level.above, view.gradient.above) < self._settings.other_loss:
             return None
-        return Move(course.rate, Reason.LEVEL, stretch=Stretch(0, harm=False, level=level))
+        shorter = min(self._settings.clip / view.overlap.stretch, 1.0)
+        return Move(shorter * course.rate, Reason.LEVEL, stretch=Stretch(0, harm=False, level=level))
 
     def _exploded(self, view: View, seen: int) -> bool:
         c, reach, typical = self._settings, view.curvature.reach, view.gradient.typical

@@ -23,6 +23,7 @@ class StepOverlap:
     scale: float = 1.0  # length of a step over that of rate times gradient; 1 before the first step
     relative_length: float | None = None  # the last step's length over the longest displacement
     count: int = 0  # steps in `cosine`
+    stretch: float = 1.0  # |s|/η of the last step over what was usual before it
     steps: float = 0.0  # average of |s|²/η²
     gradients: float = 0.0  # average of |ḡ|²
     longest: float = 0.0  # largest |x₀ − x|² so far
@@ -31,6 +32,8 @@ class StepOverlap:
     """Memory of the overlap."""
     SCALE_DECAY = 0.95
     """Memory of the lengths behind `scale`."""
+    OUTLIER = 16.0
+    """|s|²/η² counts at most this many times the average."""
 
     def update(self, moments: Moments, made: float) -> None:
         """Take in the step that led here, made with `made`."""
@@ -39,7 +42,10 @@ class StepOverlap:
             return
         norm, keep = moments.mean_squared_norm, self.SCALE_DECAY
         self._average(moments.step_product, math.sqrt(squared) * math.sqrt(norm))
-        self.steps = keep * self.steps + (1.0 - keep) * min(math.sqrt(squared) / made, 1e150) ** 2
+        length = min(math.sqrt(squared) / made, 1e150) ** 2
+        self.stretch = math.sqrt(min(length / self.steps, 1e300)) if self.steps > 0.0 else 1.0
+        most = self.OUTLIER * self.steps if self.steps > 0.0 else length
+        self.steps = keep * self.steps + (1.0 - keep) * min(length, most)
         self.gradients = keep * self.gradients + (1.0 - keep) * norm
         self.longest = max(self.longest, min(moments.displacement_squared_norm, sys.float_info.max))
         self.scale = math.sqrt(min(self.steps / self.gradients, 1e300)) if self.gradients > 0.0 else 1.0

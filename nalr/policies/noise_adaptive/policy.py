@@ -17,6 +17,7 @@ from nalr.policies.noise_adaptive.kick import Kick
 from nalr.policies.noise_adaptive.measurements import Measurements
 from nalr.policies.noise_adaptive.settings import NoiseAdaptiveSettings
 from nalr.policies.noise_adaptive.start import Start
+from nalr.policies.noise_adaptive.sunk import Sunk
 from nalr.policies.noise_adaptive.view import Course, Move, Plan, Stretch, View
 
 
@@ -37,6 +38,7 @@ class NoiseAdaptive(Policy):
     `Harm`        the smoothed loss rose, by the steps: half the rate, then a pause
     `Cooling`     a linear descent after a kick
     `Anneal`      late in a run with a horizon: the peak rate holds, the anneal alone acts
+    `Sunk`        a rate that has sunk by powers of ten while the signal points up: a new search
     `Growth`      else: search upwards, grow, shrink or back off from the edge of stability
     ============  ==================================================================================
 
@@ -90,6 +92,7 @@ class NoiseAdaptive(Policy):
             self._anneal,
         ]
         self._rules: list[Rule] = [rule for rule in rules if rule is not None]
+        self._sunk = Sunk(c, c.certainty)
         self._growth = Growth(c, plan)
 
     @property
@@ -109,6 +112,7 @@ class NoiseAdaptive(Policy):
         if self._anneal is not None and view.agreement.follows and not waits:
             self._anneal.advance(view)
         move = self._start.judge(view, course) if course.seen == 0 else self._first_move(view)
+        self._sunk.follow(move, view, course.rate)
         self._apply(move, view.step)
         anneal, shortening = self._annealed(evidence.step), self._shortening(view)
         course.seen += 1
@@ -123,6 +127,7 @@ class NoiseAdaptive(Policy):
             "anneal": anneal,
             "cuts": float(course.cuts),
         }
+        self._sunk.tell(course.rate, view.step)
         # A shortened step stands in the record, but for moves that begin a new stretch: those always do.
         clipped = shortening < 1.0 and move.stretch is None
         return Decision(course.rate * anneal * shortening, Reason.CLIP if clipped else move.reason, numbers)
@@ -135,7 +140,7 @@ class NoiseAdaptive(Policy):
             move = rule.judge(view, course)
             if move is not None:
                 return move
-        return self._growth.judge(view, course)
+        return self._sunk.judge(view, course) or self._growth.judge(view, course)
 
     def _apply(self, move: Move, step: int) -> None:
         """Change the course of the run by a move."""
@@ -149,7 +154,7 @@ class NoiseAdaptive(Policy):
         if move.cooling is not None:
             course.cooling = move.cooling
         course.in_kick = move.reason is Reason.KICK
-        course.searching = course.searching and not move.ends_search
+        course.searching = move.begins_search or (course.searching and not move.ends_search)
         course.rate = min(max(move.rate, self._plan.min_lr), self._plan.max_lr)
 
     def _begin_stretch(self, stretch: Stretch) -> None:
@@ -195,6 +200,7 @@ class NoiseAdaptive(Policy):
             "course": asdict(self._course),
             "measurements": self._measurements.state_dict(),
             "kick": self._kick.state_dict(),
+            "sunk": self._sunk.state_dict(),
             "cooling": asdict(self._cooling.descent),
             "anneal": None if self._anneal is None else self._anneal.share,
         }
@@ -204,6 +210,7 @@ class NoiseAdaptive(Policy):
         self._course = Course(**state["course"])
         self._measurements.load_state_dict(state["measurements"])
         self._kick.load_state_dict(state["kick"])
+        self._sunk.load_state_dict(state["sunk"])
         self._cooling.descent = Descent(**state["cooling"])
         if self._anneal is not None:
             self._anneal.share = state["anneal"]

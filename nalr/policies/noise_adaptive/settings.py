@@ -14,6 +14,7 @@ from nalr.policies.noise_adaptive.harm import HarmSettings
 from nalr.policies.noise_adaptive.kick import KickSettings
 from nalr.policies.noise_adaptive.progress import ProgressSettings
 from nalr.policies.noise_adaptive.start import StartSettings
+from nalr.policies.noise_adaptive.sunk import SunkSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,7 @@ class NoiseAdaptiveSettings(
     GrowthSettings,
     DisplacementSettings,
     AgreementSettings,
+    SunkSettings,
     StartSettings,
 ):
     """The constants of the policy: one set for all problems, optimizers and lengths of run.
@@ -36,7 +38,5 @@ class NoiseAdaptiveSettings(
     that uses it.
     """
 
-    clip: float = 4.0
-    """A gradient longer than this many root-mean-squares is shortened to it, for its own step."""
     reference_steps: float = 2000.0
     """The horizon assumed, for the time of kicks and of the ramp, where none is known."""

@@ -78,8 +78,6 @@ class Course:
     searching: bool = True  # the first search upwards has not ended
     pause: int = 0  # steps left without a change
     cuts: float = 0.0  # harm and explosions of late: each makes growth more careful
-    highest: float = 0.0  # the highest peak rate that gained something
-    sunk: bool = False  # the rate has sunk far below that, and this was said
     blown: int | None = None  # value of `seen` at the last explosion
     in_kick: bool = False
     cooling: bool = False
@@ -127,7 +125,9 @@ class Move(NamedTuple):
     reason : Reason
         Why.
     ends_search : bool
-        Whether the first search upwards is over.
+        Whether the search upwards is over.
+    begins_search : bool
+        Whether a new one begins.
     stretch : Stretch, optional
         Begins a new stretch of the run.
     cooling : bool, optional
@@ -137,5 +137,6 @@ class Move(NamedTuple):
     rate: float
     reason: Reason
     ends_search: bool = False
+    begins_search: bool = False
     stretch: Stretch | None = None
     cooling: bool | None = None
