@@ -91,8 +91,9 @@ class Setup:
 
     @property
     def grows(self) -> bool:
-        """Whether torch lets another group be added: LambdaLR does not."""
-        return not self.closures and self.schedule != "lambda" and len(self.added) < 2
+        """Whether torch lets another group be added: schedules that start from `base_lrs` do not."""
+        chains = self.schedule not in ("lambda", "sequential", "sequential inside")
+        return chains and not self.closures and len(self.added) < 2
 
     @property
     def dtype(self) -> torch.dtype:
@@ -171,7 +172,9 @@ class Side:
         self.optimizer = OPTIMIZERS[setup.optimizer](self._groups(), lr=self._rate(setup.lr))
         for share, extra in zip(setup.added, self.model.extras, strict=True):
             self.optimizer.add_param_group(self._group(extra, share))
-        self.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10, growth_interval=3) if setup.scaler else None
+        self.scaler = (
+            torch.amp.GradScaler("cpu", init_scale=2.0**10, growth_interval=3) if setup.scaler else None
+        )
         self.form: Any = self._form() if watched else None
         self.schedule: Any = self._schedule()
         self._epochs = 0
@@ -318,8 +321,8 @@ class Side:
         elif plan.wreck != "none":
             for gradient in gradients:
                 gradient.mul_({"zero": 0.0, "tiny": 1e-25, "huge": 1e15}[plan.wreck])
-        if plan.clip is not None:
-            if self.scaler is not None and plan.wreck != "all none":
+        if plan.clip is not None and plan.wreck != "all none":
+            if self.scaler is not None:
                 self.scaler.unscale_(self.handle)
             kind, bound = plan.clip
             clip = nn.utils.clip_grad_norm_ if kind == "norm" else nn.utils.clip_grad_value_
