@@ -269,8 +269,9 @@ class Side:
         """Return the rates that nalr says the last step was made with; `own` are the user's before it."""
         if not self.wrapper:
             return [float(lr) for lr in self.form.get_last_lr()]
-        reference = next((lr for lr in self.own if lr > 0.0), 1.0)
-        return [lr * (self.form.lr / reference) for lr in own]
+        if own[0] == 0.0:  # so is `lr`, the first group's, whatever the others do
+            return [lr * self.form.controller.lr / self.form.controller.base_lr for lr in own]
+        return [lr * (self.form.lr / own[0]) for lr in own]
 
     def values(self) -> list[Tensor]:
         return [p.detach().clone() for p in self.parameters]
