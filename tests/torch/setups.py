@@ -177,7 +177,6 @@ class Side:
         )
         self.form: Any = self._form() if watched else None
         self.schedule: Any = self._schedule()
-        self._epochs = 0
 
     # -- building -----------------------------------------------------------------------------------
 
@@ -227,9 +226,8 @@ class Side:
             return lr_scheduler.SequentialLR(target, [rise, fall], [MILESTONE])
         if kind == "sequential inside":
             rise = lr_scheduler.LinearLR(target, 0.5, total_iters=MILESTONE)
-            if not self.watched:
-                return rise  # until the milestone
-            return lr_scheduler.SequentialLR(target, [rise, self.form], [MILESTONE])
+            stay = self.form if self.watched else lr_scheduler.ConstantLR(target, 1.0, total_iters=0)
+            return lr_scheduler.SequentialLR(target, [rise, stay], [MILESTONE])
         if kind.startswith("chained"):
             parts = [lr_scheduler.StepLR(target, 3, 0.7), lr_scheduler.ExponentialLR(target, 0.98)]
             if kind == "chained inside" and self.watched:
@@ -363,9 +361,7 @@ class Side:
         if ours and first:
             self.form.step(loss)
         if self.schedule is not None:
-            self._epochs += 1
-            if self.watched or self.setup.schedule != "sequential inside" or self._epochs < MILESTONE:
-                self.schedule.step()
+            self.schedule.step()
         if ours and not first:
             self.form.step(loss)
 
@@ -438,7 +434,6 @@ class Side:
             fresh.handle.load_state_dict(state["optimizer"])
         if fresh.scaler is not None:
             fresh.scaler.load_state_dict(state["scaler"])
-        fresh._epochs = self._epochs
         return fresh
 
     def copied(self, by: str) -> Side:

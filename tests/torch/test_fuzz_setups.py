@@ -172,7 +172,7 @@ class Fuzz(RuleBasedStateMachine):
 
     def check_history(self, told: float) -> None:
         last = self.main.form.history.to_dict()["lr"][-1]
-        assert math.isclose(last, told, rel_tol=1e-9), "the history shows another rate"
+        assert math.isclose(last, told, rel_tol=1e-9), f"the history shows {last}, told {told}"
 
     def returns(self) -> int:
         rollback = self.main.form.engine.rollback
