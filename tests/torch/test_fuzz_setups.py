@@ -160,7 +160,7 @@ class Fuzz(RuleBasedStateMachine):
         self.twin.take_values(self.main)
         if reference is not None:
             self.check_rates(own, told, reference)
-            if len(self.main.form.history) > recorded and not first and not settling:
+            if len(self.main.form.history) > recorded and not (first or settling or self.returns() > returns):
                 self.check_history(told[reference])
 
     def check_rates(self, own: list[float], told: list[float], reference: int) -> None:
