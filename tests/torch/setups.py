@@ -82,6 +82,8 @@ class Setup:
             return False
         if self.schedule.endswith("inside") and self.form == "wrapper":
             return False
+        if self.wide and self.optimizer in ("nadam", "asgd"):  # torch rounds their state when it loads it
+            return False
         return not self.tensor_rate or self.optimizer in TENSOR_RATES
 
     @property

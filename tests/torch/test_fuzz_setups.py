@@ -165,7 +165,8 @@ class Fuzz(RuleBasedStateMachine):
 
     def check_rates(self, own: list[float], told: list[float], reference: int) -> None:
         controller, setup = self.main.form.controller, self.main.setup
-        assert controller.min_lr <= controller.lr <= controller.max_lr
+        assert controller.min_lr <= controller.lr * (1 + 1e-12), "below min_lr"
+        assert controller.lr <= controller.max_lr, "above max_lr"
         assert all(math.isfinite(t) and (t > 0.0) == (o > 0.0) for o, t in zip(own, told, strict=True)), told
         if setup.bounded and own[reference] >= controller.min_lr:
             assert told[reference] <= controller.max_lr * (1 + 1e-9), "above max_lr"
