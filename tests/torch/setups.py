@@ -268,7 +268,8 @@ class Side:
     def told(self, own: list[float]) -> list[float]:
         """Return the rates that nalr says the last step was made with; `own` are the user's before it."""
         if not self.wrapper:
-            return [float(lr) for lr in self.form.get_last_lr()]
+            told = [float(lr) for lr in self.form.get_last_lr()]
+            return [*told, *own[len(told) :]]  # of groups that no step was made with yet
         if own[0] == 0.0:  # so is `lr`, the first group's, whatever the others do
             return [lr * self.form.controller.lr / self.form.controller.base_lr for lr in own]
         return [lr * (self.form.lr / own[0]) for lr in own]

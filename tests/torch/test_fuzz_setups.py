@@ -118,6 +118,7 @@ class Fuzz(RuleBasedStateMachine):
         self.refs: list[weakref.ref[Any]] = []
         self.steps = 0  # with gradients
         self.unsettled = False  # a first step whose loss has not come
+        self.changed = False  # other parameters, or other memory, since the last step that was measured
         with strictly():
             self.main, self.twin = Side(setup, True), Side(setup, False)
         self.watch(self.main)
@@ -135,7 +136,7 @@ class Fuzz(RuleBasedStateMachine):
     def step(self, plan: Plan) -> None:
         before = self.main.values()
         self.seen.append(before)
-        returns = self.returns()
+        returns, measured = self.returns(), self.main.form.engine.steps
         recorded = len(self.main.form.history)
         reference = next((i for i, lr in enumerate(self.main.own) if lr > 0.0), None)
         own = self.main.own
@@ -148,6 +149,7 @@ class Fuzz(RuleBasedStateMachine):
         if plan.wreck != "all none" and reference is not None:
             self.steps += 1
         self.unsettled = first
+        self.changed &= self.main.form.engine.steps == measured
         found, expected = self.main.values(), self.twin.values()
         if self.returns() > returns:
             assert any(same_bits(found, seen) for seen in self.seen), "rolled back to no earlier state"
@@ -208,6 +210,7 @@ class Fuzz(RuleBasedStateMachine):
     def add_a_group(self, share: float) -> None:
         for side in (self.main, self.twin):
             side.add_group(share)
+        self.changed = True
         self.watch(self.main)
 
     @rule(which=st.sets(st.integers(0, 5)))
@@ -221,6 +224,7 @@ class Fuzz(RuleBasedStateMachine):
     def resize(self, hidden: int) -> None:
         for side in (self.main, self.twin):
             side.resize(hidden)
+        self.changed = True
 
     @rule()
     def repair(self) -> None:
@@ -258,7 +262,11 @@ class Fuzz(RuleBasedStateMachine):
         self.go_on_with(copied, plan)
 
     def go_on_with(self, other: Side, plan: Plan) -> None:
-        """Make the same step with both, and drop the old one."""
+        """Make the same step with both, and drop the old one.
+
+        A backward of parameters that came since the last step is seen in the new one alone.
+        """
+        same = not self.changed
         old = self.main
         assert other.own == old.own
         self.watch(other)
@@ -271,8 +279,8 @@ class Fuzz(RuleBasedStateMachine):
         self.main = other
         del old
         self.step(plan)
-        assert same_bits(expected, self.main.values()), (expected, self.main.values())
-        assert told == self.main.told(own)
+        assert not same or same_bits(expected, self.main.values()), (expected, self.main.values())
+        assert not same or told == self.main.told(own)
 
     # -- always -------------------------------------------------------------------------------------
 
