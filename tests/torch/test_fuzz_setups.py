@@ -28,7 +28,8 @@ from hypothesis.stateful import (
 from torch import Tensor
 
 from nalr import NoiseWarning
-from tests.torch.setups import MODELS, OPTIMIZERS, SCHEDULES, WRECKS, Plan, Setup, Side
+from tests.torch.setups import MODELS, OPTIMIZERS, SCHEDULES, WRECKS, Plan, Setup
+from tests.torch.sides import Side
 from tests.torch.training import same_bits
 
 EXAMPLES = int(os.environ.get("NALR_FUZZ", "0"))
