@@ -106,6 +106,7 @@ class Plan:
     clip: tuple[str, float] | None = None
     closure: bool = False
     loss: float | str | None = "right"  # given to nalr: a number, "right", "last" microbatch, or none
+    tensor: bool = False  # whether it is given as a tensor
     order: bool = True  # whether nalr's scheduler steps before the user's
 
 

@@ -208,20 +208,17 @@ class Side:
         by_closure = self.setup.closures or (plan.closure and self.scaler is None)
         if not by_closure:
             losses = self._gradients(plan)
-        named = {"right": losses[0], "last": losses[1]}
-        loss: Any = named[plan.loss] if isinstance(plan.loss, str) else plan.loss
         with self.rates(rates):
             if by_closure:
                 self.handle.step(closure)
             else:
-                options = {"loss": loss} if self.wrapper else {}
+                options = {"loss": _given(plan, losses)} if self.wrapper else {}
                 if self.scaler is not None and plan.wreck != "all none":
                     self.scaler.step(self.handle, **options)
                     self.scaler.update()
                 else:
                     self.handle.step(**options)
-        named = {"right": losses[0], "last": losses[1]}
-        self.after(named[plan.loss] if isinstance(plan.loss, str) else plan.loss, plan.order)
+        self.after(_given(plan, losses), plan.order)
 
     def after(self, loss: Any, first: bool = True) -> None:
         """Step the schedulers."""
@@ -321,3 +318,9 @@ class Side:
             )
         pre, post = self.optimizer._optimizer_step_pre_hooks, self.optimizer._optimizer_step_post_hooks
         return [len(pre) + len(post), *counts]
+
+
+def _given(plan: Plan, losses: tuple[float, float]) -> Any:
+    """Return the loss that the plan gives to nalr, of the whole batch's and the last microbatch's."""
+    loss = dict(zip(("right", "last"), losses, strict=True)).get(plan.loss, plan.loss)
+    return torch.tensor(loss, requires_grad=True) if plan.tensor and loss is not None else loss

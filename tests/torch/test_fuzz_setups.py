@@ -66,6 +66,7 @@ plans = st.builds(
     clip=st.sampled_from([None, None, ("norm", 1.0), ("norm", 1e-6), ("value", 0.1)]),
     closure=st.booleans(),
     loss=st.sampled_from(["right"] * 8 + ["last", None, *WILD]),
+    tensor=st.booleans(),
     order=st.booleans(),
 )
 
