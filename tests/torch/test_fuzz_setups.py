@@ -92,7 +92,7 @@ def finite(values: list[Tensor]) -> bool:
 def near(found: list[Tensor], expected: list[Tensor], before: list[Tensor], relative: float) -> bool:
     """Whether parameters are where they should be, to the rounding of the step and of themselves."""
     for a, b, x in zip(found, expected, before, strict=True):
-        if a.shape != b.shape:
+        if a.shape != b.shape or not (a.is_floating_point() or torch.equal(a, b)):
             return False
         if a.numel() and not torch.equal(torch.nan_to_num(a), torch.nan_to_num(b)):
             eps = torch.finfo(a.dtype).eps
@@ -106,9 +106,10 @@ def near(found: list[Tensor], expected: list[Tensor], before: list[Tensor], rela
 
 def on_segment(found: list[Tensor], end: list[Tensor], start: list[Tensor]) -> bool:
     """Whether parameters lie between the start of a step and its end: one share of it for all."""
+    kind = next(v.dtype for v in found if v.is_floating_point())
     a, b, x = (torch.cat([v.double().reshape(-1) for v in vs]) for vs in (found, end, start))
     step, made = b - x, a - x
-    eps = torch.finfo(found[0].dtype).eps
+    eps = torch.finfo(kind).eps
     share = float(made @ step / (step @ step)) if float(step @ step) > 0.0 else 0.0
     allowed = 32 * eps * float(torch.stack([a.abs().max(), b.abs().max(), x.abs().max()]).max())
     return -1e-6 <= share <= 1.0 + 1e-4 and float((made - share * step).abs().max()) <= allowed
