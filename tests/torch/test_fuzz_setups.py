@@ -96,10 +96,8 @@ def near(found: list[Tensor], expected: list[Tensor], before: list[Tensor], rela
             return False
         if a.numel() and not torch.equal(torch.nan_to_num(a), torch.nan_to_num(b)):
             eps = torch.finfo(a.dtype).eps
-            allowed = (
-                max(32 * eps, relative) * (b - x).abs().max() + 8 * eps * torch.maximum(a, b).abs().max()
-            )
-            if not bool((a - b).abs().max() <= allowed):
+            largest, step = torch.maximum(a.abs(), b.abs()).max(), (b - x).abs().max()
+            if not bool((a - b).abs().max() <= max(32 * eps, relative) * step + 8 * eps * largest):
                 return False
     return True
 
