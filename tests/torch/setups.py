@@ -32,7 +32,6 @@ OPTIMIZERS: dict[str, Callable[..., optim.Optimizer]] = {
     "adadelta": optim.Adadelta,
     "asgd": optim.ASGD,
     "lbfgs": partial(optim.LBFGS, max_iter=4),
-    "lbfgs wolfe": partial(optim.LBFGS, max_iter=4, line_search_fn="strong_wolfe"),
 }
 TENSOR_RATES = ("sgd", "momentum", "adam", "adamw loop")
 """Optimizers that take their rate as a tensor."""
