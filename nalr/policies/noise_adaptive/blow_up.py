@@ -85,9 +85,9 @@ class BlowUp:
     def _other_loss(self, view: View, course: Course) -> Move | None:
         """Renew the levels where loss or gradients went up for good and no step explains it.
 
-        The rate stays where steps kept their length, as Adam's do; of SGD, they would grow with the gradients.
+        The rate stays where steps kept their length, as Adam's do; those of SGD grow with the gradients.
         """
-        level = Level.NEW if view.level.above else Level.MOVED
+        level = Level.NEW if view.level.above else Level.GRADIENTS
         if max(view.level.above, view.gradient.above) < self._settings.other_loss:
             return None
         shorter = min(self._settings.clip / view.overlap.stretch, 1.0)

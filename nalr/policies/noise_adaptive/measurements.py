@@ -100,7 +100,7 @@ class Measurements:
             else:
                 level.move()
             self.agreement.begin()
-            if self.curvature.reach is None or stretch.level is Level.NEW:  # κ, where known, is a witness
+            if stretch.level is not Level.MOVED:
                 self.gradient.begin()
                 self.overlap.begin()
         elif stretch.rise is not None:

@@ -88,7 +88,8 @@ class Level(Enum):
 
     KEPT = "kept"
     MOVED = "moved"  # rises are measured from where the run is; what was gained still counts
-    NEW = "new"  # another loss: what was gained counts from here on
+    GRADIENTS = "gradients"  # the same, and gradients have another size
+    NEW = "new"  # another loss, with gradients of its own: what was gained counts from here on
 
 
 class Stretch(NamedTuple):
