@@ -17,6 +17,11 @@ class AgreementSettings:
     a loss may have been divided by the number of microbatches, …"""
     agreement_errors: float = 2.0
     """… and may be this many standard errors of the smoothed loss off."""
+    agreement_whole: float = 0.2
+    """The same share over the whole run, where κ is not known: another player, or a plan, raises the loss as
+    often as the steps lower it."""
+    other_losses: float = 1.5
+    """A loss may go to another level this often, of late; what it rises then is not held against the run."""
 
 
 @dataclass(slots=True)
@@ -29,6 +34,7 @@ class Agreement:
     """
 
     follows: bool = True
+    in_all: bool = True  # over the whole run, too
     loss: float = math.nan  # slow average of the smoothed loss
     account: float = 0.0  # the same of the gradients' account
     count: int = 0
@@ -40,7 +46,11 @@ class Agreement:
         self.loss = level.value if self.count == 1 else self.loss + share * (level.value - self.loss)
         self.account += share * (level.attributed - self.account)
         promised, fallen = self.account - level.attributed, self.loss - level.value
-        self.follows = not fallen + c.agreement_errors * level.standard_error < c.agreement * promised
+        errors = c.agreement_errors
+        self.follows = not fallen + errors * level.standard_error < c.agreement * promised
+        # The start is one loss, and as far off as one loss may be.
+        in_all = level.start - level.value + errors * level.noise
+        self.in_all = not in_all < c.agreement_whole * level.promised
 
     def begin(self) -> None:
         """Compare anew from the next step on."""

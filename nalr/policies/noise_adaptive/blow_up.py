@@ -46,7 +46,7 @@ class BlowUp:
     """Cuts the rate at once, to the line minimum or below; a new stretch of the run begins."""
 
     def __init__(self, settings: BlowUpSettings, plan: Plan) -> None:
-        self._settings, self._cooldown = settings, plan.cooldown
+        self._settings, self._cooldown, self._base_lr = settings, plan.cooldown, plan.base_lr
 
     def judge(self, view: View, course: Course) -> Move | None:
         """Return the cut, if there is an explosion that no earlier cut was for."""
@@ -85,13 +85,15 @@ class BlowUp:
     def _other_loss(self, view: View, course: Course) -> Move | None:
         """Renew the levels where loss or gradients went up for good and no step explains it.
 
-        The rate stays where steps kept their length, as Adam's do; those of SGD grow with the gradients.
+        What was gained by a larger rate than the user's own was gained on another loss. Adam's steps keep
+        their length; those of SGD, which grow with the gradients, are shortened for good.
         """
         level = Level.NEW if view.level.above else Level.GRADIENTS
         if max(view.level.above, view.gradient.above) < self._settings.other_loss:
             return None
         shorter = min(self._settings.clip / view.overlap.stretch, 1.0)
-        return Move(shorter * course.rate, Reason.LEVEL, stretch=Stretch(0, harm=False, level=level))
+        rate = min(course.rate, self._base_lr) * shorter
+        return Move(rate, Reason.LEVEL, ends_search=True, stretch=Stretch(0, level=level))
 
     def _exploded(self, view: View, seen: int) -> bool:
         c, reach, typical = self._settings, view.curvature.reach, view.gradient.typical

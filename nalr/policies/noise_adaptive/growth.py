@@ -64,15 +64,21 @@ class Growth:
         if course.pause > 0 or view.pathless or view.squared_norm == 0.0:
             return Move(course.rate, Reason.HOLD)
         move = self._search(view, course.rate) if course.searching else self._track(view, course)
-        if view.agreement.follows or move.reason is Reason.EDGE or move.rate < course.rate:
+        lost = view.curvature.reach is None and not view.agreement.in_all
+        if move.reason is Reason.EDGE or (view.agreement.follows and not lost):
             return move
-        return self._unproven(view, course.rate)
+        return self._unproven(view, course.rate, lost)
 
-    def _unproven(self, view: View, rate: float) -> Move:
-        """Return to the user's own rate, which needs no proof: the loss shows none for a larger one."""
+    def _unproven(self, view: View, rate: float, lost: bool) -> Move:
+        """Return to the user's own rate, which needs no proof: the loss shows none for a larger one.
+
+        From above only where the whole run shows none: `lost`.
+        """
         speed = self._search_speed / view.displacement.window
-        back = min(rate * math.exp(speed * self._room(view)), self._base_lr)
-        return Move(back, Reason.RAMP) if back > rate else Move(rate, Reason.HOLD)
+        if rate < self._base_lr:
+            return Move(min(rate * math.exp(speed * self._room(view)), self._base_lr), Reason.RAMP)
+        back = max(rate * math.exp(-speed), self._base_lr) if lost else rate
+        return Move(back, Reason.SHRINK if back < rate else Reason.HOLD)
 
     def _search(self, view: View, rate: float) -> Move:
         """Grow, by the signal but at a least speed, until the signal or the edge says that it is enough."""

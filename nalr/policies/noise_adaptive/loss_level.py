@@ -18,6 +18,7 @@ class LossLevel:
 
     value: float = math.nan  # moving average of the loss
     first: float = math.nan
+    start: float = math.nan  # the first of all, raised by what other losses added
     best: float = math.nan
     noise: float = 0.0  # standard deviation of one loss
     standard_error: float = 0.0  # of `value`, were the losses independent
@@ -49,7 +50,7 @@ class LossLevel:
         if math.isfinite(self.account + change):
             self.account += change
         if self.count == 1:
-            self.value = self.first = self.best = self.previous = loss
+            self.value = self.first = self.best = self.previous = self.start = loss
             return
         square = 0.5 * (loss - self.previous) ** 2 if abs(loss - self.previous) < 1e150 else math.inf
         if self.count > 20 and self.squares > 0.0:
@@ -81,8 +82,10 @@ class LossLevel:
         self.value, self.attributed, self.above = self.previous, self.account, 0
         self.rebase()
 
-    def begin(self) -> None:
-        """Begin anew at the present loss, which is another than before."""
+    def begin(self, forgive: bool) -> None:
+        """Begin anew at the present loss, which is another than before; `forgive` what it is higher."""
+        if forgive:
+            self.start += max(self.previous - self.best, 0.0)
         self.first, self.count = self.previous, 1
         self.squares = self.weight = 0.0
         self.move()

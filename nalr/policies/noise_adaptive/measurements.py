@@ -89,14 +89,14 @@ class Measurements:
             made = self._settings.memory * self.overlap.scale
         return min(0.25 * lr * made * min(noise, 1e300), 1e300)
 
-    def begin_stretch(self, seen: int, stretch: Stretch) -> None:
+    def begin_stretch(self, seen: int, stretch: Stretch, forgive: bool) -> None:
         """Forget what is of parameters, or of a loss, left behind."""
         self.displacement.begin_stretch(seen)
         self.progress.begin_stretch()
         level = self.level
         if stretch.level is not Level.KEPT:
             if stretch.level is Level.NEW:
-                level.begin()
+                level.begin(forgive)
             else:
                 level.move()
             self.agreement.begin()

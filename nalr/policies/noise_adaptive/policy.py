@@ -18,7 +18,7 @@ from nalr.policies.noise_adaptive.measurements import Measurements
 from nalr.policies.noise_adaptive.settings import NoiseAdaptiveSettings
 from nalr.policies.noise_adaptive.start import Start
 from nalr.policies.noise_adaptive.sunk import Sunk
-from nalr.policies.noise_adaptive.view import Course, Move, Plan, Stretch, View
+from nalr.policies.noise_adaptive.view import Course, Level, Move, Plan, Stretch, View
 
 
 class Rule(Protocol):
@@ -135,7 +135,8 @@ class NoiseAdaptive(Policy):
     def _first_move(self, view: View) -> Move:
         course = self._course
         course.pause = max(course.pause - 1, 0)
-        course.cuts *= 1.0 - 1.0 / (course.seen + 1.0)  # as old harm is an ever smaller part of the run
+        fade = 1.0 - 1.0 / (course.seen + 1.0)  # what is past is an ever smaller part of the run
+        course.cuts, course.levels = fade * course.cuts, fade * course.levels
         for rule in self._rules:
             move = rule.judge(view, course)
             if move is not None:
@@ -161,10 +162,12 @@ class NoiseAdaptive(Policy):
         course = self._course
         course.pause = stretch.pause
         course.cuts += stretch.harm
+        course.levels += stretch.level in (Level.GRADIENTS, Level.NEW)
         course.cooling = False
         if stretch.explosion:
             course.blown = course.seen
-        self._measurements.begin_stretch(course.seen, stretch)
+        forgive = course.levels < self.settings.other_losses
+        self._measurements.begin_stretch(course.seen, stretch, forgive)
 
     def _annealed(self, step: int) -> float:
         """Return the planned share of the peak rate; 1 without a horizon, and while a kick cools."""

@@ -79,6 +79,7 @@ class Course:
     pause: int = 0  # steps left without a change
     cuts: float = 0.0  # harm and explosions of late: each makes growth more careful
     blown: int | None = None  # value of `seen` at the last explosion
+    levels: float = 0.0  # times of late that the loss went to another level, which no step explains
     in_kick: bool = False
     cooling: bool = False
 
