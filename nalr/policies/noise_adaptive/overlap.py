@@ -22,7 +22,8 @@ class StepOverlap:
     last: float = 0.0  # that of the last step alone
     scale: float = 1.0  # length of a step over that of rate times gradient; 1 before the first step
     relative_length: float | None = None  # the last step's length over the longest displacement
-    count: int = 0  # steps in `cosine`
+    product: float = 0.0  # average of ⟨ḡ′, s⟩, …
+    lengths: float = 0.0  # … and of |ḡ′||s|
     stretch: float = 1.0  # |s|/η of the last step over what was usual before it
     steps: float = 0.0  # average of |s|²/η²
     gradients: float = 0.0  # average of |ḡ|²
@@ -52,19 +53,22 @@ class StepOverlap:
         self.relative_length = math.sqrt(squared / self.longest) if self.longest > 0.0 else None
 
     def _average(self, product: float, lengths: float) -> None:
-        """Average the cosines, not their parts: the long steps of an explosion must not outweigh all after.
+        """Average both parts of the cosine; a length counts at most as an outlier.
 
-        A step that rounding hides, or without a gradient at its end, is no evidence, and ends the old.
+        So the long steps of an explosion do not outweigh all after. A step that rounding hides, or without a
+        gradient at its end, is no evidence, and ends the old.
         """
         if not lengths > 0.0:
-            self.cosine, self.last, self.count = None, 0.0, 0
+            self.begin()
             return
         self.last = min(max(product / lengths, -1.0), 1.0)
-        self.count += 1
-        share = max(1.0 - self.DECAY, 1.0 / self.count)
-        before = 0.0 if self.cosine is None else self.cosine
-        self.cosine = before + share * (self.last - before)
+        keep, most = self.DECAY, math.sqrt(self.OUTLIER) * self.lengths
+        counted = lengths if self.lengths == 0.0 else min(lengths, most)
+        self.product = keep * self.product + (1.0 - keep) * self.last * counted
+        self.lengths = keep * self.lengths + (1.0 - keep) * counted
+        self.cosine = self.product / self.lengths if self.lengths > 0.0 else None
 
     def begin(self) -> None:
         """Forget the steps so far, but not how long the optimizer makes them."""
-        self.cosine, self.count, self.longest = None, 0, 0.0
+        self.cosine, self.last = None, 0.0
+        self.product = self.lengths = self.longest = 0.0
