@@ -126,6 +126,7 @@ class NoiseAdaptive(Policy):
             "peak_lr": course.rate,
             "anneal": anneal,
             "cuts": float(course.cuts),
+            "agreement": float(view.agreement.follows and view.agreement.in_all),
         }
         self._sunk.tell(course.rate, view.step)
         # A shortened step stands in the record, but for moves that begin a new stretch: those always do.
