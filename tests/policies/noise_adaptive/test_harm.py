@@ -7,8 +7,10 @@ import pytest
 from nalr.policies import Reason
 from nalr.policies.noise_adaptive.blow_up import BlowUp, BlowUpSettings
 from nalr.policies.noise_adaptive.curvature import StepCurvature
+from nalr.policies.noise_adaptive.gradient import GradientLevel
 from nalr.policies.noise_adaptive.harm import Harm, HarmSettings
-from nalr.policies.noise_adaptive.view import Course
+from nalr.policies.noise_adaptive.overlap import StepOverlap
+from nalr.policies.noise_adaptive.view import Course, Level
 from tests.policies.noise_adaptive.cases import level, plan, view
 
 RISEN = level(value=11.5, standard_error=0.1, attributed=1.5)
@@ -61,16 +63,72 @@ def test_a_gradient_that_grew_at_short_steps_did_not_explode():
     assert blow_up(squared_norm=10.0) is None
 
 
+UPHILL = {"overlap": StepOverlap(cosine=0.0, last=-0.9)}
+"""The last step alone ended uphill: the average does not show it yet."""
+
+
 def test_one_loss_far_above_all_that_was_gained_has_run_away():
-    assert blow_up(loss=1e3, level=level(calm=0.1)).reason is Reason.BLOW_UP
-    assert blow_up(loss=1e3, level=level(calm=1e3)) is None  # such losses are common here
-    assert blow_up(loss=13.0, level=level(calm=0.1)) is None
+    known = {"curvature": StepCurvature(reach=1.5)}
+    assert blow_up(loss=1e3, level=level(calm=0.1), **known).reason is Reason.BLOW_UP
+    assert blow_up(loss=1e3, level=level(calm=1e3), **known) is None  # such losses are common here
+    assert blow_up(loss=13.0, level=level(calm=0.1), **known) is None
+    assert blow_up(loss=1e3, level=level(calm=0.1), curvature=StepCurvature(reach=0.9)) is None  # short steps
+
+
+def test_where_curvature_is_not_known_a_loss_runs_away_only_with_a_second_witness():
+    # Best 10, now 1000: a rise of 990, of which the gradients' own account must show three tenths.
+    def ran_away(account, **shown):
+        seen = level(calm=0.1, account=account, above=1)
+        return blow_up(**{"loss": 1e3, "level": seen, **UPHILL, **shown})
+
+    assert ran_away(300.0).reason is Reason.BLOW_UP
+    assert ran_away(290.0) is None  # a constant was added, or the data are others
+    assert ran_away(300.0, overlap=StepOverlap(last=-0.1)) is None  # the step ended on its way down
+    assert ran_away(0.0, pathless=True).reason is Reason.BLOW_UP  # nothing shows what the steps did
+
+
+def test_a_gradient_that_exploded_with_the_loss_unmoved_must_have_lost_by_its_own_account():
+    # Two were gained: where the loss shows nothing, the account must show .3 of .4 of that, which is .24.
+    def exploded(account):
+        return blow_up(squared_norm=1e4, level=level(account=account), **UPHILL)
+
+    assert exploded(0.25).reason is Reason.BLOW_UP
+    assert exploded(0.23) is None
+    assert exploded(-1.0) is None  # by the gradients' account the run descends
+
+
+def test_at_the_third_step_in_a_row_that_nothing_explains_it_is_another_loss_and_the_rate_stays():
+    third = BlowUpSettings().other_loss
+    for above in range(1, third):
+        assert blow_up(loss=1e3, level=level(calm=0.1, above=above)) is None
+    move = blow_up(loss=1e3, level=level(calm=0.1, above=third))
+    assert (move.reason, move.rate) == (Reason.LEVEL, 0.1)
+    assert move.stretch.level is Level.NEW and move.stretch.pause == 0
+    assert not move.stretch.harm and not move.stretch.explosion and not move.ends_search
+
+
+def test_gradients_that_grew_for_good_renew_their_own_level_and_keep_what_was_gained():
+    third = BlowUpSettings().other_loss
+    grown = [
+        blow_up(squared_norm=1e4, gradient=GradientLevel(typical=1.0, recent=1.0, above=above))
+        for above in (third - 1, third)
+    ]
+    assert grown[0] is None
+    assert (grown[1].reason, grown[1].rate) == (Reason.LEVEL, 0.1)
+    assert grown[1].stretch.level not in (Level.NEW, Level.KEPT)
+
+
+def test_a_blow_up_moves_the_levels_and_counts_as_harm():
+    move = blow_up(squared_norm=1e4, curvature=StepCurvature(reach=50.0))
+    assert move.stretch.level is Level.MOVED and move.stretch.harm
 
 
 def test_an_explosion_is_not_cut_again_before_its_cut_has_shown():
     wait = BlowUpSettings().blow_up_wait
-    assert blow_up(seen=100, blown=100 - wait, squared_norm=1e4) is None
-    assert blow_up(seen=101, blown=100 - wait, squared_norm=1e4) is not None
+    assert blow_up(seen=100, blown=100 - wait, squared_norm=1e4, curvature=StepCurvature(reach=50.0)) is None
+    assert (
+        blow_up(seen=101, blown=100 - wait, squared_norm=1e4, curvature=StepCurvature(reach=50.0)) is not None
+    )
 
 
 def test_in_the_first_steps_one_that_ends_further_up_the_other_side_is_cut_and_the_search_goes_on():
