@@ -236,13 +236,8 @@ def test_a_few_fractions_are_no_evidence():
 
 
 def test_every_remark_has_evidence_with_numbers_and_a_suggestion_in_whole_sentences():
-    harms = (
-        {1: "skip"}
-        | spread("cut", 4, 10)
-        | spread("clip", 50, 100)
-        | spread("bound", 40, 51)
-        | {300: "level"}
-    )
+    harms = {1: "skip"} | spread("cut", 4, 10) | spread("clip", 50, 100) | spread("bound", 40, 51)
+    harms |= {300: "level"}
     seen = [
         *report_of(harms).remarks,
         *report_of(loss=np.linspace(1.0, 5.0, STEPS), fractions=np.full(STEPS, 0.01)).remarks,

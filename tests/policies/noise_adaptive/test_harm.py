@@ -76,24 +76,29 @@ def test_one_loss_far_above_all_that_was_gained_has_run_away():
 
 
 def test_where_curvature_is_not_known_a_loss_runs_away_only_with_a_second_witness():
-    # Best 10, now 1000: a rise of 990, of which the gradients' own account must show three tenths.
+    # Best 10, now 1000: a rise of 990, of which the gradients' own account must show its share.
+    share = BlowUpSettings().blow_up_attributed * 990.0
+
     def ran_away(account, **shown):
         seen = level(calm=0.1, account=account, above=1)
         return blow_up(**{"loss": 1e3, "level": seen, **UPHILL, **shown})
 
-    assert ran_away(300.0).reason is Reason.BLOW_UP
-    assert ran_away(290.0) is None  # a constant was added, or the data are others
-    assert ran_away(300.0, overlap=StepOverlap(last=-0.1)) is None  # the step ended on its way down
+    assert ran_away(1.01 * share).reason is Reason.BLOW_UP
+    assert ran_away(0.99 * share) is None  # a constant was added, or the data are others
+    assert ran_away(1.01 * share, overlap=StepOverlap(last=-0.1)) is None  # the step ended on its way down
     assert ran_away(0.0, pathless=True).reason is Reason.BLOW_UP  # nothing shows what the steps did
 
 
 def test_a_gradient_that_exploded_with_the_loss_unmoved_must_have_lost_by_its_own_account():
-    # Two were gained: where the loss shows nothing, the account must show .3 of .4 of that, which is .24.
+    # Two were gained: where the loss shows nothing, a part of that must have been lost by the account.
+    c = BlowUpSettings()
+    lost = c.blow_up_attributed * c.blow_up_lost * 2.0
+
     def exploded(account):
         return blow_up(squared_norm=1e4, level=level(account=account), **UPHILL)
 
-    assert exploded(0.25).reason is Reason.BLOW_UP
-    assert exploded(0.23) is None
+    assert exploded(1.01 * lost).reason is Reason.BLOW_UP
+    assert exploded(0.99 * lost) is None
     assert exploded(-1.0) is None  # by the gradients' account the run descends
 
 
@@ -125,10 +130,9 @@ def test_a_blow_up_moves_the_levels_and_counts_as_harm():
 
 def test_an_explosion_is_not_cut_again_before_its_cut_has_shown():
     wait = BlowUpSettings().blow_up_wait
-    assert blow_up(seen=100, blown=100 - wait, squared_norm=1e4, curvature=StepCurvature(reach=50.0)) is None
-    assert (
-        blow_up(seen=101, blown=100 - wait, squared_norm=1e4, curvature=StepCurvature(reach=50.0)) is not None
-    )
+    exploded = {"squared_norm": 1e4, "curvature": StepCurvature(reach=50.0)}
+    assert blow_up(seen=100, blown=100 - wait, **exploded) is None
+    assert blow_up(seen=101, blown=100 - wait, **exploded) is not None
 
 
 def test_in_the_first_steps_one_that_ends_further_up_the_other_side_is_cut_and_the_search_goes_on():
