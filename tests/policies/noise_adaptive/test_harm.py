@@ -21,8 +21,8 @@ def harm(course=None, **seen):
     return Harm(HarmSettings(), plan()).judge(view(**seen), course or Course(0.1, seen=100))
 
 
-def blow_up(seen=100, blown=None, **shown):
-    return BlowUp(BlowUpSettings(), plan()).judge(view(**shown), Course(0.1, seen=seen, blown=blown))
+def blow_up(seen=100, blown=None, rate=0.1, **shown):
+    return BlowUp(BlowUpSettings(), plan()).judge(view(**shown), Course(rate, seen=seen, blown=blown))
 
 
 def test_a_rise_of_the_loss_that_the_steps_caused_cuts_the_rate_and_begins_a_stretch():
@@ -102,25 +102,27 @@ def test_a_gradient_that_exploded_with_the_loss_unmoved_must_have_lost_by_its_ow
     assert exploded(-1.0) is None  # by the gradients' account the run descends
 
 
-def test_at_the_third_step_in_a_row_that_nothing_explains_it_is_another_loss_and_the_rate_stays():
-    third = BlowUpSettings().other_loss
+def test_at_the_third_step_in_a_row_that_nothing_explains_it_is_another_loss_and_the_rate_is_kept():
+    third, rate = BlowUpSettings().other_loss, plan().base_lr
     for above in range(1, third):
-        assert blow_up(loss=1e3, level=level(calm=0.1, above=above)) is None
-    move = blow_up(loss=1e3, level=level(calm=0.1, above=third))
-    assert (move.reason, move.rate) == (Reason.LEVEL, 0.1)
-    assert move.stretch.level is Level.NEW and move.stretch.pause == 0
-    assert not move.stretch.harm and not move.stretch.explosion and not move.ends_search
+        assert blow_up(rate=rate, loss=1e3, level=level(calm=0.1, above=above)) is None
+    move = blow_up(rate=rate, loss=1e3, level=level(calm=0.1, above=third))
+    assert (move.reason, move.rate) == (Reason.LEVEL, rate)
+    assert move.stretch.level is Level.NEW
+    assert move.stretch.pause == 0 and not move.stretch.explosion
 
 
 def test_gradients_that_grew_for_good_renew_their_own_level_and_keep_what_was_gained():
-    third = BlowUpSettings().other_loss
-    grown = [
-        blow_up(squared_norm=1e4, gradient=GradientLevel(typical=1.0, recent=1.0, above=above))
-        for above in (third - 1, third)
-    ]
-    assert grown[0] is None
-    assert (grown[1].reason, grown[1].rate) == (Reason.LEVEL, 0.1)
-    assert grown[1].stretch.level not in (Level.NEW, Level.KEPT)
+    third, rate = BlowUpSettings().other_loss, plan().base_lr
+
+    def grown(above):
+        usual = GradientLevel(typical=1.0, recent=1.0, above=above)
+        return blow_up(rate=rate, squared_norm=1e4, gradient=usual)
+
+    assert grown(third - 1) is None
+    move = grown(third)
+    assert (move.reason, move.rate) == (Reason.LEVEL, rate)
+    assert move.stretch.level not in (Level.NEW, Level.KEPT)
 
 
 def test_a_blow_up_moves_the_levels_and_counts_as_harm():

@@ -70,21 +70,6 @@ def test_a_level_that_moves_below_the_first_loss_keeps_the_fall_from_it():
     assert level.attributed == level.account == pytest.approx(-8.0 + 4.0)
 
 
-def test_another_loss_begins_anew():
-    level = descended()
-    for _ in range(3):
-        level.update(1002.0, 0.0)
-    level.begin()
-    assert (level.first, level.value, level.best) == (1002.0,) * 3
-    assert (level.fall, level.above) == (0.0, 0)
-    # Nothing of the old loss's noise stays: constant from here, it has none.
-    level.update(1002.0, 0.0)
-    assert level.noise == 0.0
-    for _ in range(200):
-        level.update(1000.0, 0.0)
-    assert level.fall == pytest.approx(2.0)
-
-
 def test_the_account_explains_a_rise_only_as_far_as_it_shows_it():
     level = descended()
     level.update(12.0, 5.0)  # by ten, of which the steps did five

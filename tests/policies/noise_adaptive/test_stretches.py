@@ -9,89 +9,100 @@ import pytest
 
 from nalr import Moments
 from nalr.policies import Evidence, NoiseAdaptive, NoiseAdaptiveSettings, Reason
-from nalr.policies.noise_adaptive.measurements import Measurements
-from nalr.policies.noise_adaptive.view import Course, Level, Stretch
+from nalr.policies.noise_adaptive.view import Level, Stretch
 from tests.policies.cases import decide
-from tests.policies.noise_adaptive.cases import plan
 
 C = NoiseAdaptiveSettings()
 
 
-def step(loss, cosine=0.5, squared_norm=1.0, length=0.02, lr=0.01):
+def step(at, loss, cosine=0.5, squared_norm=1.0, length=0.02, lr=0.01):
     """Return what another optimizer's step shows: `length` long, its end at this cosine to the gradient."""
     product = cosine * length * math.sqrt(squared_norm)
-    return Evidence(
-        50, loss, lr, Moments(4, 4.0, 9, squared_norm, 0.0, product, length**2, 1.0, 4.0), math.nan
-    )
+    moments = Moments(4, 4.0, 9, squared_norm, 0.0, product, length**2, 0.0, 4.0)
+    return Evidence(at, loss, lr if at else 0.0, moments, math.nan)
 
 
-def measured(losses, **shown):
-    """Return measurements after a fall from 10 to 2 over 100 steps, and then these losses."""
-    measurements, course = Measurements(C, plan()), Course(0.01, seen=50)
-    for loss in np.linspace(10.0, 2.0, 100):
-        measurements.update(step(float(loss)), course, 0.01)
-    for loss in losses:
-        seen = measurements.update(step(loss, **shown), course, 0.01)
-    return measurements, seen
+class Fallen:
+    """A run whose loss fell from 10 to 2 over 100 steps."""
+
+    def __init__(self):
+        self.policy, self.at = NoiseAdaptive(), 0
+        self.policy.begin(0.01, 1e-9, 1e3, None, 20)
+        for loss in np.linspace(10.0, 2.0, 100):
+            self.take(float(loss))
+
+    def take(self, loss, **shown):
+        decision = self.policy.decide(step(self.at, loss, **shown))
+        self.at += 1
+        return decision
+
+    @property
+    def measured(self):
+        return self.policy._measurements
+
+    def begin(self, **stretch):
+        self.policy._begin_stretch(Stretch(5, **stretch))
+        return self.measured
 
 
 def test_losses_far_above_their_level_are_counted_in_a_row_and_a_usual_one_ends_the_row():
-    assert measured([1e3] * 4)[1].level.above == 4
-    assert measured([1e3, 1e3, 2.0, 1e3])[1].level.above == 1
-    assert measured([2.0], squared_norm=1.0)[1].gradient.above == 0
-    assert measured([2.0] * 3, squared_norm=1e6)[1].gradient.above == 3
+    run = Fallen()
+    counts = []
+    for loss in (1e3, 1e3, 2.0, 1e3):
+        run.take(loss)
+        counts.append(run.measured.level.above)
+    assert counts == [1, 2, 0, 1]
+
+
+def test_gradients_far_above_what_is_usual_are_counted_too():
+    run = Fallen()
+    counts = []
+    for squared_norm in (1e6, 1e6, 1.0, 1e6):
+        run.take(2.0, squared_norm=squared_norm)
+        counts.append(run.measured.gradient.above)
+    assert counts == [1, 2, 0, 1]
+
+
+def test_a_third_loss_in_a_row_that_no_step_explains_is_another_and_what_is_gained_counts_from_there():
+    run = Fallen()
+    reasons = [run.take(1e3, squared_norm=1e6).reason for _ in range(10)]
+    assert reasons.index(Reason.LEVEL) == C.other_loss - 1
+    assert Reason.BLOW_UP not in reasons and reasons.count(Reason.LEVEL) == 1
+    level = run.measured.level
+    assert (level.first, level.best, level.fall, level.above) == (1e3, 1e3, 0.0, 0)
+    assert level.noise == 0.0  # constant from here: nothing of the jump is taken for noise
+    assert run.measured.gradient.typical == pytest.approx(1e6) and run.measured.gradient.above == 0
+    for _ in range(100):
+        run.take(990.0, squared_norm=1e6)
+    assert run.measured.level.fall == pytest.approx(10.0, abs=0.01)
 
 
 def test_a_stretch_with_moved_levels_measures_rises_from_where_the_run_is():
-    measurements, _ = measured([1e3] * 4)
-    measurements.begin_stretch(100, Stretch(5, level=Level.MOVED))
-    seen = measurements.update(step(1e3), Course(0.01, seen=101), 0.01)
-    assert seen.level.value == seen.level.best == 1e3
-    assert seen.level.first == 10.0 and seen.level.above == 0
-    assert seen.agreement.follows
-
-
-def test_a_stretch_with_a_new_level_takes_gradients_and_gains_as_new():
-    measurements, _ = measured([1e3] * 4, squared_norm=1e6)
-    measurements.begin_stretch(100, Stretch(0, harm=False, level=Level.NEW))
-    for _ in range(3):
-        seen = measurements.update(step(1e3, squared_norm=1e6), Course(0.01, seen=101), 0.01)
-    assert seen.level.first == 1e3
-    assert seen.gradient.typical == pytest.approx(1e6) and seen.gradient.above == 0
+    run = Fallen()
+    run.take(50.0)
+    measured = run.begin(level=Level.MOVED)
+    assert (measured.level.value, measured.level.best, measured.level.first) == (50.0, 50.0, 10.0)
+    assert measured.level.attributed == measured.level.attributed_best == measured.level.account
+    assert measured.agreement.follows and measured.agreement.count == 0
 
 
 def test_a_stretch_that_keeps_its_levels_measures_rises_less_those_allowed():
-    measurements, before = measured([3.0] * 40)
-    assert before.level.best == pytest.approx(2.0, abs=1.0)
-    value = before.level.value
-    measurements.begin_stretch(100, Stretch(5, rise=0.4, level=Level.KEPT))
-    assert measurements.level.best == pytest.approx(value - 0.4)
-    kept, _ = measured([3.0] * 40)
-    kept.begin_stretch(100, Stretch(5, rise=None, level=Level.KEPT))
-    assert kept.level.best == pytest.approx(before.level.value - 1.0, abs=0.8)
-
-
-def run_away(policy, rises, lr=0.01, product=-5.0):
-    """Show a run of 60 steps, then losses that steps of an unknown curvature raised; return the reasons."""
-    policy.begin(lr, 1e-9, 1e3, None, 20)
-    loss, reasons, at = 10.0, [], 0
-    falls = [(loss - 0.05 * i, 0.5) for i in range(60)]
-    for value, cosine in falls + [(rise, product) for rise in rises]:
-        moments = Moments(4, 4.0, 9, 1.0, 0.0, cosine * 0.1, 0.01, 0.0, 4.0)
-        if cosine < 0.0:  # |ḡ| grew as well, and the step ended uphill
-            moments = moments._replace(mean_squared_norm=400.0, step_product=cosine)
-        decision = policy.decide(Evidence(at, value, 0.0 if at == 0 else lr, moments, math.nan))
-        lr, at = decision.lr, at + 1
-        reasons.append(decision.reason)
-    return reasons[60:], decision
+    run = Fallen()
+    for _ in range(40):
+        run.take(2.5)
+    value, best = run.measured.level.value, run.measured.level.best
+    assert run.begin(rise=None, level=Level.KEPT).level.best == best
+    assert run.begin(rise=0.4, level=Level.KEPT).level.best == pytest.approx(value - 0.4)
 
 
 def test_after_a_blow_up_the_same_level_is_no_blow_up_again():
-    # The account: ⟨ḡ, s⟩ = −20·.1·cos a step; one of −2 at least three tenths of a rise by 100 takes −40.
-    reasons, decision = run_away(NoiseAdaptive(), [100.0] * 30, product=-40.0)
-    assert reasons[0] is Reason.BLOW_UP
-    assert Reason.BLOW_UP not in reasons[1 + C.blow_up_wait :]
-    assert decision.evidence["cuts"] < 2.0
+    run = Fallen()
+    # A step of length 40 straight uphill: by its gradients' account the loss rose by 40 of the 98 it did.
+    blown = run.take(100.0, cosine=-1.0, length=40.0)
+    assert blown.reason is Reason.BLOW_UP and blown.lr < 0.01
+    # The loss stays there, with steps that end a little uphill: by the old levels each were one more.
+    reasons = [run.take(100.0, cosine=-0.5, lr=blown.lr).reason for _ in range(20)]
+    assert not {Reason.BLOW_UP, Reason.CUT, Reason.LEVEL} & set(reasons)
 
 
 def test_a_cut_weighs_as_the_share_of_the_run_that_came_before_it():
