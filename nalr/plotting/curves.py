@@ -22,6 +22,7 @@ Runs = dict[str, History]
 SHAPES = {
     Reason.CUT: "v",
     Reason.BLOW_UP: "p",
+    Reason.LEVEL: "*",
     Reason.KICK: "^",
     Reason.KICK_KEPT: ">",
     Reason.KICK_ROLLED_BACK: "<",
@@ -34,6 +35,7 @@ SHAPES = {
 }
 COLOURS = {
     "was cut": style.VERMILLION,
+    "held": style.ORANGE,
     "stepped down": style.VERMILLION,
     "kicked": style.GREEN,
     "went back": style.GREEN,
@@ -70,8 +72,8 @@ def plot_training_curves(
     matplotlib Figure
         The panels that have data, above one another: the loss, faint, under its smooth; the learning rate on
         a logarithmic axis; the noise scale and its interval. The rate is marked at the first step of each run
-        of steps with a reason that changes it at once or holds it back: "cut", "blow-up", "kick",
-        "kick kept", "kick rolled back", "cool", "anneal", "bound", "clip" or "skip".
+        of steps with a reason that changes it at once or holds it back: "cut", "blow-up", "level",
+        "kick", "kick kept", "kick rolled back", "cool", "anneal", "bound", "clip" or "skip".
 
     Raises
     ------

@@ -22,7 +22,8 @@ KINDS = {
     "sasa": policies.SASA,
     "vsgd": policies.VSGD,
 }
-ONE_STEP = {"window", "previous", "value", "first", "best", "signal", "squared_norm", "distance", "deviation"}
+ONE_STEP = {"window", "previous", "value", "first", "best", "signal", "squared_norm", "distance"}
+ONE_STEP |= {"deviation", "by_slopes"}
 """Numbers of a state that are unknown, or beyond float64, for a step or before the first."""
 
 size = st.sampled_from(SIZES)

@@ -94,6 +94,13 @@ def test_clips_at_every_twentieth_step_are_a_habit(count, expected):
     assert names(report_of(spread("clip", count))) == expected
 
 
+def test_a_loss_that_became_another_is_told_and_the_rate_not_blamed():
+    remark = only(report_of({150: "level", 300: "level"}))
+    assert remark.name == "another level"
+    assert "2 times in 400 steps" in remark.evidence and "first at step 150" in remark.evidence
+    assert "data changed" in remark.suggestion
+
+
 # -- loss ---------------------------------------------------------------------------------------------
 
 
@@ -230,15 +237,16 @@ def test_a_few_fractions_are_no_evidence():
 
 def test_every_remark_has_evidence_with_numbers_and_a_suggestion_in_whole_sentences():
     harms = {1: "skip"} | spread("cut", 4, 10) | spread("clip", 50, 100) | spread("bound", 40, 51)
+    harms |= {300: "level"}
     seen = [
         *report_of(harms).remarks,
         *report_of(loss=np.linspace(1.0, 5.0, STEPS), fractions=np.full(STEPS, 0.01)).remarks,
     ]
-    assert len({remark.name for remark in seen}) == 6
+    assert len({remark.name for remark in seen}) == 7
     for remark in seen:
         assert any(letter.isdigit() for letter in remark.evidence), remark
         assert remark.evidence.endswith(".") and remark.suggestion.endswith("."), remark
-    assert len(RULES) == len(set(RULES)) == 11
+    assert len(RULES) == len(set(RULES)) == 12
 
 
 def test_real_runs_get_the_remarks_that_they_earn():

@@ -1,4 +1,4 @@
-"""Remarks on what went wrong: values that were not finite, cuts, explosions, outliers."""
+"""Remarks on what went wrong: values that were not finite, cuts, explosions, other levels, outliers."""
 
 from __future__ import annotations
 
@@ -53,6 +53,22 @@ def many_harms(report: Report, run: Run) -> Remark | None:
         evidence,
         "Such problems change under way: try gradient clipping, a larger batch, or look at the data of those "
         "steps. `rollback=True` in `nalr.torch` returns to a copy after an explosion.",
+    )
+
+
+def another_level(report: Report, run: Run) -> Remark | None:
+    """Remark on a loss that became another: the rate was not at fault, and nothing else says so."""
+    count = report.reasons.get("level", 0)
+    if not count:
+        return None
+    at = at_step(run.first_step_of("level"))
+    since = f", first{at}" if at else ""
+    return Remark(
+        "another level",
+        f"{times(count)} in {report.steps} steps the loss or its gradients went up to another level, which "
+        f"no step explains{since}.",
+        "See whether the loss, its scale or the data changed there. If that was intended, there is "
+        "nothing to do.",
     )
 
 

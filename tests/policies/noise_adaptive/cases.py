@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+from nalr.policies.noise_adaptive.agreement import Agreement
 from nalr.policies.noise_adaptive.curvature import StepCurvature
 from nalr.policies.noise_adaptive.displacement import DisplacementSignal
 from nalr.policies.noise_adaptive.gradient import GradientLevel
@@ -22,6 +25,7 @@ def view(**known):
         "step": 100,
         "loss": 10.0,
         "squared_norm": 1.0,
+        "parameters_squared_norm": math.nan,
         "noise": None,
         "floor": None,
         "plain": True,
@@ -32,6 +36,7 @@ def view(**known):
         "gradient": GradientLevel(typical=1.0, recent=1.0, largest=1.0, persistence=0.0),
         "displacement": DisplacementSignal(window=10.0),
         "progress": Progress(),
+        "agreement": Agreement(),
     }
     return View(**{**unknown, **known})
 

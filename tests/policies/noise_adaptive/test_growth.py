@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from nalr.policies import Reason
+from nalr.policies.noise_adaptive.agreement import Agreement
 from nalr.policies.noise_adaptive.curvature import StepCurvature
 from nalr.policies.noise_adaptive.displacement import DisplacementSignal
 from nalr.policies.noise_adaptive.gradient import GradientLevel
@@ -79,3 +82,41 @@ def test_the_search_goes_on_without_a_signal_and_ends_by_one_against_it_or_at_th
 def test_nothing_moves_in_a_pause_or_without_a_path_or_gradient(nothing):
     move = judge(**UP, **nothing)
     assert (move.rate, move.reason) == (1.0, Reason.HOLD)
+
+
+UNPROVEN = {"agreement": Agreement(follows=False)}
+"""The loss shows nothing of what its gradients account for. The base rate of the plan is .01."""
+
+
+@pytest.mark.parametrize("searching", [True, False])
+@pytest.mark.parametrize("signal", [UP, {}], ids=["up", "none"])
+def test_a_loss_that_does_not_follow_is_no_reason_to_leave_the_base_rate_or_to_grow_above_it(
+    searching, signal
+):
+    for rate in (plan().base_lr, 3.0 * plan().base_lr):
+        move = judge(Course(rate, searching=searching), **signal, **UNPROVEN)
+        assert (move.rate, move.reason) == (rate, Reason.HOLD)
+
+
+@pytest.mark.parametrize("searching", [True, False])
+def test_from_below_the_rate_returns_to_the_base_rate_and_holds_there(searching):
+    rates = [0.1 * plan().base_lr]
+    for _ in range(60):
+        move = judge(Course(rates[-1], searching=searching), **UNPROVEN)
+        rates.append(move.rate)
+    assert rates[1] > rates[0] and rates == sorted(rates)
+    assert rates[-1] == plan().base_lr and move.reason is Reason.HOLD
+    assert rates[10] / rates[0] == pytest.approx(math.exp(GrowthSettings().ramp), rel=1e-6)  # in one window
+
+
+def test_a_loss_that_does_not_follow_still_lets_the_rate_back_off_from_the_edge():
+    edge = judge(Course(1.0, searching=False), **UP, **UNPROVEN, curvature=StepCurvature(reach=1.5))
+    assert edge.reason is Reason.EDGE and edge.rate < 1.0
+
+
+def test_a_loss_near_zero_by_construction_leaves_room_for_what_gradients_promised():
+    flat = level(first=10.0, promised=2.0)  # no fall to show
+    assert judge(**UP, floor=0.1, level=flat).rate > 1.0
+    assert (
+        judge(**UP, floor=0.1, level=flat, curvature=StepCurvature(reach=0.1)).rate == 1.0
+    )  # κ is a witness

@@ -7,8 +7,10 @@ import pytest
 from nalr.policies import Reason
 from nalr.policies.noise_adaptive.blow_up import BlowUp, BlowUpSettings
 from nalr.policies.noise_adaptive.curvature import StepCurvature
+from nalr.policies.noise_adaptive.gradient import GradientLevel
 from nalr.policies.noise_adaptive.harm import Harm, HarmSettings
-from nalr.policies.noise_adaptive.view import Course
+from nalr.policies.noise_adaptive.overlap import StepOverlap
+from nalr.policies.noise_adaptive.view import Course, Level
 from tests.policies.noise_adaptive.cases import level, plan, view
 
 RISEN = level(value=11.5, standard_error=0.1, attributed=1.5)
@@ -19,8 +21,8 @@ def harm(course=None, **seen):
     return Harm(HarmSettings(), plan()).judge(view(**seen), course or Course(0.1, seen=100))
 
 
-def blow_up(seen=100, blown=None, **shown):
-    return BlowUp(BlowUpSettings(), plan()).judge(view(**shown), Course(0.1, seen=seen, blown=blown))
+def blow_up(seen=100, blown=None, rate=0.1, **shown):
+    return BlowUp(BlowUpSettings(), plan()).judge(view(**shown), Course(rate, seen=seen, blown=blown))
 
 
 def test_a_rise_of_the_loss_that_the_steps_caused_cuts_the_rate_and_begins_a_stretch():
@@ -61,16 +63,78 @@ def test_a_gradient_that_grew_at_short_steps_did_not_explode():
     assert blow_up(squared_norm=10.0) is None
 
 
+UPHILL = {"overlap": StepOverlap(cosine=0.0, last=-0.9)}
+"""The last step alone ended uphill: the average does not show it yet."""
+
+
 def test_one_loss_far_above_all_that_was_gained_has_run_away():
-    assert blow_up(loss=1e3, level=level(calm=0.1)).reason is Reason.BLOW_UP
-    assert blow_up(loss=1e3, level=level(calm=1e3)) is None  # such losses are common here
-    assert blow_up(loss=13.0, level=level(calm=0.1)) is None
+    known = {"curvature": StepCurvature(reach=1.5)}
+    assert blow_up(loss=1e3, level=level(calm=0.1), **known).reason is Reason.BLOW_UP
+    assert blow_up(loss=1e3, level=level(calm=1e3), **known) is None  # such losses are common here
+    assert blow_up(loss=13.0, level=level(calm=0.1), **known) is None
+    assert blow_up(loss=1e3, level=level(calm=0.1), curvature=StepCurvature(reach=0.9)) is None  # short steps
+
+
+def test_where_curvature_is_not_known_a_loss_runs_away_only_with_a_second_witness():
+    # Best 10, now 1000: a rise of 990, of which the gradients' own account must show its share.
+    share = BlowUpSettings().blow_up_attributed * 990.0
+
+    def ran_away(account, **shown):
+        seen = level(calm=0.1, account=account, above=1)
+        return blow_up(**{"loss": 1e3, "level": seen, **UPHILL, **shown})
+
+    assert ran_away(1.01 * share).reason is Reason.BLOW_UP
+    assert ran_away(0.99 * share) is None  # a constant was added, or the data are others
+    assert ran_away(1.01 * share, overlap=StepOverlap(last=-0.1)) is None  # the step ended on its way down
+    assert ran_away(0.0, pathless=True).reason is Reason.BLOW_UP  # nothing shows what the steps did
+
+
+def test_a_gradient_that_exploded_with_the_loss_unmoved_must_have_lost_by_its_own_account():
+    # Two were gained: where the loss shows nothing, a part of that must have been lost by the account.
+    c = BlowUpSettings()
+    lost = c.blow_up_attributed * c.blow_up_lost * 2.0
+
+    def exploded(account):
+        return blow_up(squared_norm=1e4, level=level(account=account), **UPHILL)
+
+    assert exploded(1.01 * lost).reason is Reason.BLOW_UP
+    assert exploded(0.99 * lost) is None
+    assert exploded(-1.0) is None  # by the gradients' account the run descends
+
+
+def test_at_the_third_step_in_a_row_that_nothing_explains_it_is_another_loss_and_the_rate_is_kept():
+    third, rate = BlowUpSettings().other_loss, plan().base_lr
+    for above in range(1, third):
+        assert blow_up(rate=rate, loss=1e3, level=level(calm=0.1, above=above)) is None
+    move = blow_up(rate=rate, loss=1e3, level=level(calm=0.1, above=third))
+    assert (move.reason, move.rate) == (Reason.LEVEL, rate)
+    assert move.stretch.level is Level.NEW
+    assert move.stretch.pause == 0 and not move.stretch.explosion
+
+
+def test_gradients_that_grew_for_good_renew_their_own_level_and_keep_what_was_gained():
+    third, rate = BlowUpSettings().other_loss, plan().base_lr
+
+    def grown(above):
+        usual = GradientLevel(typical=1.0, recent=1.0, above=above)
+        return blow_up(rate=rate, squared_norm=1e4, gradient=usual)
+
+    assert grown(third - 1) is None
+    move = grown(third)
+    assert (move.reason, move.rate) == (Reason.LEVEL, rate)
+    assert move.stretch.level not in (Level.NEW, Level.KEPT)
+
+
+def test_a_blow_up_moves_the_levels_and_counts_as_harm():
+    move = blow_up(squared_norm=1e4, curvature=StepCurvature(reach=50.0))
+    assert move.stretch.level is Level.MOVED and move.stretch.harm
 
 
 def test_an_explosion_is_not_cut_again_before_its_cut_has_shown():
     wait = BlowUpSettings().blow_up_wait
-    assert blow_up(seen=100, blown=100 - wait, squared_norm=1e4) is None
-    assert blow_up(seen=101, blown=100 - wait, squared_norm=1e4) is not None
+    exploded = {"squared_norm": 1e4, "curvature": StepCurvature(reach=50.0)}
+    assert blow_up(seen=100, blown=100 - wait, **exploded) is None
+    assert blow_up(seen=101, blown=100 - wait, **exploded) is not None
 
 
 def test_in_the_first_steps_one_that_ends_further_up_the_other_side_is_cut_and_the_search_goes_on():

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -31,9 +33,10 @@ def test_overlap_by_hand():
     assert overlap.cosine == pytest.approx(-0.8)
     assert overlap.scale == pytest.approx(0.8)
     assert overlap.relative_length == pytest.approx(0.25)
-    # Then one along the gradient: the averages weigh ⟨g, s⟩, so .9·(−8) + 10 over .9·10 + 10.
+    # Then one along the gradient, with cosine 1: the average lies between, and the step is seen on its own.
     overlap.update(path_moments(np.array([3.0, -4.0]), np.array([1.2, -1.6]), 1.0), 0.5)
-    assert overlap.cosine == pytest.approx((0.9 * -8.0 + 10.0) / (0.9 * 10.0 + 10.0))
+    assert overlap.last == pytest.approx(1.0)
+    assert -0.8 < overlap.cosine < 1.0
     assert overlap.relative_length == pytest.approx(0.25)  # of the longest, not of the last
 
 
@@ -57,18 +60,24 @@ def test_overlap_of_a_quadratic_held_up_by_noise_is_minus_half_of_kappa():
 def test_overlap_is_unbiased_where_the_steps_own_gradient_counts_its_noise_as_slope():
     rng = np.random.default_rng(7)
     slope, lr = np.full(10, 0.1), 0.5
-    truth = lr * float(slope @ slope)  # a plane: the slope left at the end of a step is that at its start
     fresh, own, step = [], [], None
+    # A plane: the slope left at the end of a step is that at its start. The truth is the mean cosine of two
+    # independent draws of slope and noise.
+    pairs = slope + np.random.default_rng(8).normal(size=(2, 200_000, 10))
+    lengths = np.linalg.norm(pairs, axis=2).prod(axis=0)
+    truth = float(np.mean(np.einsum("nd,nd->n", *pairs) / lengths))
     for _ in range(4000):
         gradient = slope + rng.normal(size=10)
         if step is not None:
             one = StepOverlap()
             one.update(path_moments(gradient, step), lr)
-            fresh.append(one.product / (1.0 - StepOverlap.DECAY))
+            fresh.append(one.cosine)
         step = lr * gradient
-        own.append(float(gradient @ step))
+        own.append(StepOverlap())
+        own[-1].update(path_moments(gradient, step), lr)
     assert np.mean(fresh) == pytest.approx(truth, abs=standard_errors(fresh))
-    assert np.mean(own) == pytest.approx(truth + lr * 10.0, abs=standard_errors(own))
+    assert 0.0 < truth < 0.05
+    assert min(overlap.cosine for overlap in own) == pytest.approx(1.0)  # with itself: noise looks like slope
 
 
 def test_overlap_ignores_steps_that_were_not_made():
@@ -76,3 +85,44 @@ def test_overlap_ignores_steps_that_were_not_made():
     overlap.update(Moments(4, 4.0, 2, 1.0, 0.0), 0.1)
     overlap.update(path_moments(np.ones(2), np.ones(2)), 0.0)
     assert overlap == StepOverlap()
+
+
+def test_an_explosion_leaves_no_trace_in_the_overlap_after_twenty_steps():
+    gradient, uphill = np.array([3.0, -4.0]), np.array([-0.6, 0.8])
+    overlap, lr = StepOverlap(), 0.5
+    products = lengths = 0.0  # of the biased alternative: averages of the parts
+    for step in range(41):
+        exploded = step == 20
+        moments = path_moments(gradient, 1e6 * uphill if exploded else -uphill)
+        overlap.update(moments, lr)
+        products += 0.1 * (moments.step_product - products)
+        lengths += 0.1 * (5.0 * math.sqrt(moments.step_squared_norm) - lengths)
+        if exploded:
+            assert overlap.last == pytest.approx(-1.0)
+    # As one step in ten of memory it would count 2·.1·.9²⁰ = .02, as an outlier at most a few times that.
+    assert 0.9 < overlap.cosine < 1.0
+    assert products / lengths < -0.99  # still the explosion's
+
+
+@pytest.mark.parametrize("hidden", [(np.ones(2), np.zeros(2)), (np.zeros(2), np.ones(2))])
+def test_a_step_that_rounding_hides_or_without_a_gradient_is_no_evidence_and_ends_the_old(hidden):
+    overlap = StepOverlap()
+    for _ in range(30):
+        overlap.update(path_moments(np.ones(2), -np.ones(2)), 0.5)
+    assert overlap.cosine == pytest.approx(-1.0)
+    overlap.update(path_moments(*hidden), 0.5)
+    assert (overlap.cosine, overlap.last) == (None, 0.0)
+    overlap.update(path_moments(np.ones(2), np.ones(2)), 0.5)
+    assert overlap.cosine == pytest.approx(1.0)  # nothing of the thirty before
+
+
+def test_a_new_stretch_forgets_overlaps_but_not_how_long_the_optimizer_makes_its_steps():
+    overlap = StepOverlap()
+    for _ in range(30):
+        overlap.update(path_moments(np.ones(2), -3.0 * np.ones(2), 100.0), 0.5)
+    overlap.begin()
+    assert overlap.cosine is None
+    assert overlap.scale == pytest.approx(6.0, rel=0.01)
+    overlap.update(path_moments(np.ones(2), np.ones(2), 8.0), 0.5)
+    assert overlap.cosine == pytest.approx(1.0)
+    assert overlap.relative_length == pytest.approx(math.sqrt(2.0 / 8.0))  # of what is longest since
