@@ -24,10 +24,13 @@ class Losses:
         Whether losses are used as they are given: a loss needs no `of_step` then.
     late : bool
         Whether it was given after its step, and so serves the decision on the next.
+    sign : float
+        What decisions take it times: −1 where the optimizer maximizes, 0 where its groups differ.
     """
 
     def __init__(self) -> None:
         self.latest: Loss | None = None
+        self.sign = 1.0
         self.plain = self.late = False
         self._given = False  # whether losses are the series that decides
         self._estimate = 0.0  # the change of the loss that gradients predict, from the start
@@ -41,9 +44,26 @@ class Losses:
 
         One that is not finite, of a step that was not `made`, is that of a step that a GradScaler left out.
         """
-        self._given = self._given or not self._estimated
+        self._given = self._given or not (self._estimated or self.sign == 0.0)
         if made or math.isfinite(float(loss)):
             self.latest, self.late = loss, late
+
+    def turn(self, sign: float) -> None:
+        """Begin a new series, of losses times `sign`: what came before cannot be compared."""
+        self.sign = sign
+        self.plain = self._given = False
+        self._estimate = self._offset = 0.0
+        self._estimated = self._in_a_row = 0
+
+    def turned(self, loss: Loss) -> Loss | None:
+        """Return a loss that falls where steps are good; None, with one warning, where groups differ."""
+        if self.sign:
+            return loss if self.sign > 0.0 else -loss
+        self._warn(
+            "Some groups of the optimizer maximize and others minimize, so the loss does not say whether a "
+            "step was good: it is not used, and the rate follows the change that gradients predict."
+        )
+        return None
 
     def of_step(self, loss: float | None, step_product: float) -> float | None:
         """Return the loss to decide a step on; the change that gradients predict, where none was ever given.
@@ -92,6 +112,7 @@ class Losses:
         return {
             "latest": None if self.latest is None else float(self.latest),
             "late": self.late,
+            "sign": self.sign,
             "given": self._given,
             "estimate": self._estimate,
             "estimated": self._estimated,
@@ -104,6 +125,7 @@ class Losses:
         self.latest, self._given, self._estimate = state["latest"], state["given"], state["estimate"]
         self._estimated, self._in_a_row = state["estimated"], state["in_a_row"]
         self._offset, self.late, self.plain = state["offset"], state["late"], False
+        self.sign = state["sign"]
 
 
 def checked(loss: Any) -> Loss:
