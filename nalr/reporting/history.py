@@ -68,10 +68,11 @@ many samples it is the mean of: "microbatch", "batch" |
 
     Attributes
     ----------
-    late, predicted, turned, unit : bool, bool, bool, str
+    late, predicted, unit : bool, bool, str
         Of the next step recorded: whether its loss is that of the step before, whether it is a predicted one,
-        whether it was decided on minus the user's loss, and what its rows are. Who drives a controller sets
-        them.
+        and what its rows are. Who drives a controller sets them.
+    turned, shift : bool, float
+        How to show the loss that it was decided on: with `shift` added, and then, if `turned`, as its negative.
 
     Examples
     --------
@@ -87,7 +88,8 @@ many samples it is the mean of: "microbatch", "batch" |
         if capacity % 2:
             raise ValueError(f"`capacity` must be even, got {capacity}.")
         self.capacity = capacity
-        self.late, self.predicted, self.turned, self.unit = False, False, False, "sample"
+        self.late, self.predicted, self.unit = False, False, "sample"
+        self.turned, self.shift = False, 0.0
         self.reset()
 
     def __repr__(self) -> str:
@@ -129,6 +131,8 @@ many samples it is the mean of: "microbatch", "batch" |
         """Append a step of the controller, with its `averages` of |G|² and tr Σ."""
         if step % INTERVAL_EVERY == 0:
             self._interval = noise.reading().noise_scale_interval
+        if self.shift:
+            loss, smoothed_loss = loss + self.shift, smoothed_loss + self.shift
         if self.turned:
             loss, smoothed_loss = -loss, -smoothed_loss
         low, high = self._interval if math.isfinite(self._interval[1]) else (math.nan, math.nan)
@@ -209,7 +213,7 @@ many samples it is the mean of: "microbatch", "batch" |
             "columns": self.to_dict(),
             "counts": dict(self._counts),
             "interval": list(self._interval),
-            "next": [self.late, self.predicted, self.turned, self.unit],
+            "next": [self.late, self.predicted, self.turned, self.shift, self.unit],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -222,4 +226,4 @@ many samples it is the mean of: "microbatch", "batch" |
         self._interval = (low, high)
         steps = sum(self._counts.values())
         self._recorded = bool(self._entries) and self._entries[-1].step == steps - 1
-        self.late, self.predicted, self.turned, self.unit = state["next"]
+        self.late, self.predicted, self.turned, self.shift, self.unit = state["next"]

@@ -131,9 +131,7 @@ class Engine:
         if self._awaited is not None or not self.measurement.path.is_of(parameters):
             self._follow()
         if self._turned or any([group.get("maximize") for group in self.optimizer.param_groups]):
-            self._turn()
-            loss = None if loss is None else self.losses.turned(loss)
-            self.adaptive.history.late = self.adaptive.history.late and loss is not None
+            loss = self._turned_loss(loss)
         if not has_gradient:
             self.measurement.clear()
             return None
@@ -157,6 +155,8 @@ class Engine:
         if number is None or not self.losses.plain:
             number = self.losses.of_step(number, moments.step_product)
         history.predicted = number is not raw
+        if number is not None:
+            self.losses.level = number
         return None if number is None else (moments, number)
 
     def _follow(self) -> None:
@@ -170,20 +170,28 @@ class Engine:
         if self.rollback is not None:
             self.rollback.renew()
 
+    def _turned_loss(self, loss: Loss | None) -> Loss | None:
+        """See which groups maximize, and return the loss by which their next step is judged."""
+        history = self.adaptive.history
+        if not history.late:
+            self._turn()
+        found = None if loss is None else self.losses.turned(loss)
+        history.turned = self.losses.sign < 0.0
+        history.shift = 0.0 if found is None else self.losses.shift
+        if history.late:  # it is of the step before, made with the flags of then
+            self._turn()
+            history.late = found is not None
+        return found
+
     def _turn(self) -> None:
-        """See which groups maximize; begin a new stretch of the run where one did not before, or no longer."""
+        """Take the present flags; the path begins anew where one is another than before."""
         signs, sense = senses_of(self.optimizer)
         known, turned = self.measurement.known, self.measurement.path.turn(signs)
-        self._turned = min(signs, default=1.0) < 0.0
         if sense != self.losses.sign:
             self.losses.turn(sense)
-            self.adaptive.history.turned = sense < 0.0
-            self.adaptive.smoother.reset()
-        elif not (known and turned):
-            return
-        self.measurement.restart()
-        if self.adaptive.last_decision is not None:
-            self.adaptive.restart(self.adaptive.lr)
+        if known and turned:
+            self.measurement.restart()
+        self._turned = min(signs, default=1.0) < 0.0 or self.losses.shift != 0.0
 
     def _decide(self, moments: Moments, loss: float, made: bool = False) -> None:
         """Decide the rate of a step with these sums and this loss; `made`: of one that is made already."""
@@ -237,7 +245,7 @@ class Engine:
     def _settle_first(self, first: FirstStep, loss: Loss | None) -> None:
         """Decide on the first step, now that its loss has come or is known not to."""
         loss = None if loss is None else self.losses.turned(loss)
-        first.loss = 0.0 if loss is None else self.measurement.mean(float(loss))
+        first.loss = self.losses.level = 0.0 if loss is None else self.measurement.mean(float(loss))
         self.adaptive.history.late, self.adaptive.history.predicted = False, loss is None
         self._decide(first.moments, first.loss, made=True)
         self._shorten(first, min(self.factor, 1.0))

@@ -26,11 +26,15 @@ class Losses:
         Whether it was given after its step, and so serves the decision on the next.
     sign : float
         What decisions take it times: −1 where the optimizer maximizes, 0 where its groups differ.
+    shift : float
+        What they then take off, so that a change of sign is none of level; nan until the next loss says it.
+    level : float
+        The number that was decided on last; who decides sets it.
     """
 
     def __init__(self) -> None:
         self.latest: Loss | None = None
-        self.sign = 1.0
+        self.sign, self.shift, self.level = 1.0, 0.0, math.nan
         self.plain = self.late = False
         self._given = False  # whether losses are the series that decides
         self._estimate = 0.0  # the change of the loss that gradients predict, from the start
@@ -49,16 +53,20 @@ class Losses:
             self.latest, self.late = loss, late
 
     def turn(self, sign: float) -> None:
-        """Begin a new series, of losses times `sign`: what came before cannot be compared."""
-        self.sign = sign
+        """Take losses times `sign` from the next on; the series goes on from the level that it has reached."""
+        known = math.isfinite(self.level)
+        self.sign, self.shift = sign, math.nan if known and sign else 0.0
         self.plain = self._given = False
-        self._estimate = self._offset = 0.0
+        self._estimate, self._offset = self.level if known else 0.0, 0.0
         self._estimated = self._in_a_row = 0
 
     def turned(self, loss: Loss) -> Loss | None:
         """Return a loss that falls where steps are good; None, with one warning, where groups differ."""
         if self.sign:
-            return loss if self.sign > 0.0 else -loss
+            loss = loss if self.sign > 0.0 else -loss
+            if math.isnan(self.shift) and math.isfinite(float(loss)):
+                self.shift = float(loss) - self.level
+            return loss - self.shift if self.shift else loss
         self._warn(
             "Some groups of the optimizer maximize and others minimize, so the loss does not say whether a "
             "step was good: it is not used, and the rate follows the change that gradients predict."
@@ -112,7 +120,7 @@ class Losses:
         return {
             "latest": None if self.latest is None else float(self.latest),
             "late": self.late,
-            "sign": self.sign,
+            "turned": [self.sign, self.shift, self.level],
             "given": self._given,
             "estimate": self._estimate,
             "estimated": self._estimated,
@@ -125,7 +133,7 @@ class Losses:
         self.latest, self._given, self._estimate = state["latest"], state["given"], state["estimate"]
         self._estimated, self._in_a_row = state["estimated"], state["in_a_row"]
         self._offset, self.late, self.plain = state["offset"], state["late"], False
-        self.sign = state["sign"]
+        self.sign, self.shift, self.level = state["turned"]
 
 
 def checked(loss: Any) -> Loss:
