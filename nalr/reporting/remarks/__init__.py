@@ -9,13 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nalr.reporting.record import Remark, Report
-<<<<<<< HEAD
-from nalr.reporting.remarks.harm import clipped_often, many_harms, skipped_steps
-from nalr.reporting.remarks.loss import loss_rose, other_losses, still_falling
-=======
 from nalr.reporting.remarks.harm import another_level, clipped_often, many_harms, skipped_steps
 from nalr.reporting.remarks.loss import loss_rose, still_falling
->>>>>>> i13-ptests
 from nalr.reporting.remarks.noise import mostly_noise, mostly_signal
 from nalr.reporting.remarks.rate import at_a_bound, kicks, low_base, still_rising
 from nalr.reporting.run import Run
@@ -24,11 +19,7 @@ RULES: tuple[Callable[[Report, Run], Remark | None], ...] = (
     skipped_steps,
     loss_rose,
     many_harms,
-<<<<<<< HEAD
-    other_losses,
-=======
     another_level,
->>>>>>> i13-ptests
     at_a_bound,
     still_rising,
     still_falling,

@@ -7,7 +7,7 @@ import numpy as np
 from nalr.loss.reading import FEWEST_TO_TRUST
 from nalr.reporting.record import Remark, Report
 from nalr.reporting.run import Run
-from nalr.reporting.words import at_step, loss_name, number, percent, step, times
+from nalr.reporting.words import loss_name, number, percent, step
 
 ERRORS = 3.0
 """Standard errors that a slope, or deviations that a rise, must have: chance does that once in 700 runs."""
@@ -27,21 +27,6 @@ def loss_rose(report: Report, run: Run) -> Remark | None:
         f"by more than {ERRORS:.0f} times its noise of {number(noise)}.",
         f"Go back to the parameters of about step {step(loss.best_step)}, where it was {number(loss.best)}. "
         "Check that loss and gradients are of the same samples.",
-    )
-
-
-def other_losses(report: Report, run: Run) -> Remark | None:
-    """Remark that the loss went to another level without the steps' doing, and that the rate followed."""
-    count = report.reasons.get("level", 0)
-    if not count:
-        return None
-    at = at_step(run.first_step_of("level"))
-    return Remark(
-        "another loss",
-        f"{times(count).capitalize()} the loss, or the size of its gradients, rose and stayed where no step "
-        f"explains it{', first' if count > 1 and at else ''}{at}.",
-        "The rate went back to the base rate, no further, if it was above. Where a weight of the loss, the "
-        "task or another player changed it, nothing need be done; else look at the data of those steps.",
     )
 
 
