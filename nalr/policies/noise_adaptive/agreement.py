@@ -47,7 +47,8 @@ class Agreement:
         self.account += share * (level.attributed - self.account)
         promised, fallen = self.account - level.attributed, self.loss - level.value
         errors = c.agreement_errors
-        self.follows = not fallen + errors * level.standard_error < c.agreement * promised
+        shown = fallen + errors * level.standard_error
+        self.follows = promised <= 0.0 or shown >= c.agreement * promised
         # The start is one loss, and as far off as one loss may be.
         in_all = level.start - level.value + errors * level.noise
         self.in_all = not in_all < c.agreement_whole * level.promised

@@ -58,6 +58,8 @@ class Measurements:
             growth=c.floor_growth if plain else c.floor_growth_other,
             shrink=self._shrink,
         )
+        if level.above == c.other_loss and self.curvature.reach is not None:
+            self.agreement.begin()  # by another loss: where κ is known, nothing else becomes of it
         self.agreement.update(c, level, displacement.window)
         if course.in_kick:
             self.progress.still = 0

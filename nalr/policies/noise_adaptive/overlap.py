@@ -23,10 +23,12 @@ class StepOverlap:
     scale: float = 1.0  # length of a step over that of rate times gradient; 1 before the first step
     relative_length: float | None = None  # the last step's length over the longest displacement
     product: float = 0.0  # average of ⟨ḡ′, s⟩, …
-    lengths: float = 0.0  # … and of |ḡ′||s|
+    lengths: float = 0.0  # … and of |ḡ′||s|, …
+    weight: float = 0.0  # … both to be divided by this
     stretch: float = 1.0  # |s|/η of the last step over what was usual before it
     steps: float = 0.0  # average of |s|²/η²
     gradients: float = 0.0  # average of |ḡ|²
+    scale_weight: float = 0.0  # what these two are to be divided by
     longest: float = 0.0  # largest |x₀ − x|² so far
 
     DECAY = 0.9
@@ -44,9 +46,10 @@ class StepOverlap:
         norm, keep = moments.mean_squared_norm, self.SCALE_DECAY
         self._average(moments.step_product, math.sqrt(squared) * math.sqrt(norm))
         length = min(math.sqrt(squared) / made, 1e150) ** 2
-        self.stretch = math.sqrt(min(length / self.steps, 1e300)) if self.steps > 0.0 else 1.0
-        most = self.OUTLIER * self.steps if self.steps > 0.0 else length
-        self.steps = keep * self.steps + (1.0 - keep) * min(length, most)
+        usual = self.steps / self.scale_weight if self.steps > 0.0 else length
+        self.stretch = math.sqrt(min(length / usual, 1e300)) if usual > 0.0 else 1.0
+        self.steps = keep * self.steps + (1.0 - keep) * min(length, self.OUTLIER * usual)
+        self.scale_weight = keep * self.scale_weight + (1.0 - keep)
         self.gradients = keep * self.gradients + (1.0 - keep) * norm
         self.longest = max(self.longest, min(moments.displacement_squared_norm, sys.float_info.max))
         self.scale = math.sqrt(min(self.steps / self.gradients, 1e300)) if self.gradients > 0.0 else 1.0
@@ -62,13 +65,15 @@ class StepOverlap:
             self.begin()
             return
         self.last = min(max(product / lengths, -1.0), 1.0)
-        keep, most = self.DECAY, math.sqrt(self.OUTLIER) * self.lengths
-        counted = lengths if self.lengths == 0.0 else min(lengths, most)
+        keep = self.DECAY
+        usual = self.lengths / self.weight if self.lengths > 0.0 else lengths
+        counted = min(lengths, math.sqrt(self.OUTLIER) * usual)
         self.product = keep * self.product + (1.0 - keep) * self.last * counted
         self.lengths = keep * self.lengths + (1.0 - keep) * counted
+        self.weight = keep * self.weight + (1.0 - keep)
         self.cosine = self.product / self.lengths if self.lengths > 0.0 else None
 
     def begin(self) -> None:
         """Forget the steps so far, but not how long the optimizer makes them."""
         self.cosine, self.last = None, 0.0
-        self.product = self.lengths = self.longest = 0.0
+        self.product = self.lengths = self.weight = self.longest = 0.0

@@ -11,6 +11,9 @@ from nalr._checks import NoiseWarning
 from nalr.policies.base import Reason
 from nalr.policies.noise_adaptive.view import Course, Move, Stretch, View
 
+LOWERED = (Reason.CUT, Reason.BLOW_UP, Reason.EDGE, Reason.SHRINK, Reason.LEVEL)
+"""Reasons of the measurements to lower the rate."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SunkSettings:
@@ -30,6 +33,7 @@ class _State:
     cuts: int = 0
     edges: int = 0
     shrinks: int = 0
+    levels: int = 0
 
 
 class Sunk:
@@ -61,8 +65,11 @@ class Sunk:
             s.cuts += move.reason in (Reason.CUT, Reason.BLOW_UP)
             s.edges += move.reason is Reason.EDGE
             s.shrinks += move.reason is Reason.SHRINK
+            s.levels += move.reason is Reason.LEVEL
+            if move.reason not in LOWERED:  # a planned descent, or the end of a kick
+                s.highest *= move.rate / rate
         if move.rate >= s.highest and view.level.fall > view.level.noise:
-            s.highest, s.cuts, s.edges, s.shrinks = move.rate, 0, 0, 0
+            self.state = s = _State(move.rate, told=s.told)
         s.sunk = s.sunk or move.rate * self._settings.sunk < s.highest
 
     def tell(self, rate: float, step: int) -> None:
@@ -75,6 +82,7 @@ class Sunk:
             (s.cuts, "a rise of the loss that the steps caused"),
             (s.edges, "steps past the lowest point along them"),
             (s.shrinks, "the signal, which asked for a smaller rate"),
+            (s.levels, "another level of the loss, which no step explains"),
         )
         named = ", ".join(f"{count} x by {cause}" for count, cause in causes if count)
         warnings.warn(

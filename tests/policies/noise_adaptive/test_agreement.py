@@ -103,6 +103,6 @@ def test_noise_alone_hardly_ever_makes_a_stationary_run_disagree():
     assert np.mean(found) < 0.06
 
 
-def test_without_an_allowance_for_noise_it_would_disagree_half_of_the_time():
+def test_without_an_allowance_for_noise_it_would_often_disagree():
     found = np.array(list(alarms(AgreementSettings(agreement_errors=0.0), 100)))
-    assert np.mean(found) > 0.3
+    assert np.mean(found[2 * round(WINDOW) :]) > 4.0 * 0.023
