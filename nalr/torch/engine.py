@@ -73,7 +73,9 @@ class Engine:
         self._watch()
 
     def _watch(self) -> None:
-        self._hooks = StepHooks(self.optimizer, self, Engine._before_step, self.rates.restore)
+        self._hooks = StepHooks(
+            self.optimizer, self, Engine._before_closure, Engine._before_step, self.rates.restore
+        )
 
     @property
     def factor(self) -> float:
@@ -81,6 +83,11 @@ class Engine:
         return self.rates.held(self.adaptive.lr) / self.adaptive.base_lr
 
     # -- around a step ------------------------------------------------------------------------------
+
+    def _before_closure(self) -> None:
+        """Set the present rate: an optimizer may read it before it calls the closure."""
+        self.rates.begin()
+        self.rates.multiply(self.adaptive.lr)
 
     def _before_step(self, loss: Any) -> bool:
         """Decide the rate of the step about to be made; return whether the step takes part."""
@@ -186,10 +193,10 @@ class Engine:
     def _turn(self) -> None:
         """Take the present flags; the path begins anew where one is another than before."""
         signs, sense = senses_of(self.optimizer)
-        known, turned = self.measurement.known, self.measurement.path.turn(signs)
+        turned = self.measurement.path.turn(signs)
         if sense != self.losses.sign:
             self.losses.turn(sense)
-        if known and turned:
+        if turned and self.measurement.known:
             self.measurement.restart()
         self._turned = min(signs, default=1.0) < 0.0 or self.losses.shift != 0.0
 
