@@ -162,8 +162,6 @@ class Engine:
         if number is None or not self.losses.plain:
             number = self.losses.of_step(number, moments.step_product)
         history.predicted = number is not raw
-        if number is not None:
-            self.losses.level = number
         return None if number is None else (moments, number)
 
     def _follow(self) -> None:
@@ -202,6 +200,7 @@ class Engine:
 
     def _decide(self, moments: Moments, loss: float, made: bool = False) -> None:
         """Decide the rate of a step with these sums and this loss; `made`: of one that is made already."""
+        self.losses.level = loss
         lr = self.adaptive.update_policy(moments, loss)
         schedule = self.rates.schedule
         applied = lr if schedule == 1.0 else self.rates.held(lr) * schedule
@@ -252,7 +251,7 @@ class Engine:
     def _settle_first(self, first: FirstStep, loss: Loss | None) -> None:
         """Decide on the first step, now that its loss has come or is known not to."""
         loss = None if loss is None else self.losses.turned(loss)
-        first.loss = self.losses.level = 0.0 if loss is None else self.measurement.mean(float(loss))
+        first.loss = 0.0 if loss is None else self.measurement.mean(float(loss))
         self.adaptive.history.late, self.adaptive.history.predicted = False, loss is None
         self._decide(first.moments, first.loss, made=True)
         self._shorten(first, min(self.factor, 1.0))
