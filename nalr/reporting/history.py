@@ -72,7 +72,7 @@ many samples it is the mean of: "microbatch", "batch" |
         Of the next step recorded: whether its loss is that of the step before, whether it is a predicted one,
         and what its rows are. Who drives a controller sets them.
     turned, shift : bool, float
-        How to show the loss that decided: with `shift` added, and then, if `turned`, as its negative.
+        How its loss, as it was decided on, is shown: with `shift` added, and then, if `turned`, negated.
 
     Examples
     --------

@@ -67,8 +67,8 @@ def _check_rate(optimizer: Optimizer) -> None:
     name, reason = type(optimizer).__name__, None
     if isinstance(optimizer, Rprop):
         reason = f"{name}, whose rate is only the size of its first step. Use it without a scheduler."
-    elif any(group.get("line_search_fn") for group in optimizer.param_groups):
-        reason = f"{name} with a line search, which replaces the rate. Leave `line_search_fn` out."
+    elif any(base.__name__ == "LBFGS" for base in type(optimizer).__mro__):
+        reason = f"{name}, whose curvature already scales its many inner steps. Use it without a scheduler."
     elif any(group.get("relative_step") for group in optimizer.param_groups):
         reason = f"{name} with `relative_step`, which replaces the rate. Give `relative_step=False` and `lr`."
     if reason is not None:

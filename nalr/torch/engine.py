@@ -73,7 +73,9 @@ class Engine:
         self._watch()
 
     def _watch(self) -> None:
-        self._hooks = StepHooks(self.optimizer, self, Engine._before_step, self.rates.restore)
+        self._hooks = StepHooks(
+            self.optimizer, self, Engine._before_closure, Engine._before_step, self.rates.restore
+        )
 
     @property
     def factor(self) -> float:
@@ -81,6 +83,11 @@ class Engine:
         return self.rates.held(self.adaptive.lr) / self.adaptive.base_lr
 
     # -- around a step ------------------------------------------------------------------------------
+
+    def _before_closure(self) -> None:
+        """Set the present rate: an optimizer may read it before it calls the closure."""
+        self.rates.begin()
+        self.rates.multiply(self.adaptive.lr)
 
     def _before_step(self, loss: Any) -> bool:
         """Decide the rate of the step about to be made; return whether the step takes part."""
@@ -155,8 +162,6 @@ class Engine:
         if number is None or not self.losses.plain:
             number = self.losses.of_step(number, moments.step_product)
         history.predicted = number is not raw
-        if number is not None:
-            self.losses.level = number
         return None if number is None else (moments, number)
 
     def _follow(self) -> None:
@@ -186,15 +191,16 @@ class Engine:
     def _turn(self) -> None:
         """Take the present flags; the path begins anew where one is another than before."""
         signs, sense = senses_of(self.optimizer)
-        known, turned = self.measurement.known, self.measurement.path.turn(signs)
+        turned = self.measurement.path.turn(signs)
         if sense != self.losses.sign:
             self.losses.turn(sense)
-        if known and turned:
+        if turned and self.measurement.known:
             self.measurement.restart()
         self._turned = min(signs, default=1.0) < 0.0 or self.losses.shift != 0.0
 
     def _decide(self, moments: Moments, loss: float, made: bool = False) -> None:
         """Decide the rate of a step with these sums and this loss; `made`: of one that is made already."""
+        self.losses.level = loss
         lr = self.adaptive.update_policy(moments, loss)
         schedule = self.rates.schedule
         applied = lr if schedule == 1.0 else self.rates.held(lr) * schedule
@@ -245,7 +251,7 @@ class Engine:
     def _settle_first(self, first: FirstStep, loss: Loss | None) -> None:
         """Decide on the first step, now that its loss has come or is known not to."""
         loss = None if loss is None else self.losses.turned(loss)
-        first.loss = self.losses.level = 0.0 if loss is None else self.measurement.mean(float(loss))
+        first.loss = 0.0 if loss is None else self.measurement.mean(float(loss))
         self.adaptive.history.late, self.adaptive.history.predicted = False, loss is None
         self._decide(first.moments, first.loss, made=True)
         self._shorten(first, min(self.factor, 1.0))

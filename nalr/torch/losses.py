@@ -53,7 +53,7 @@ class Losses:
             self.latest, self.late = loss, late
 
     def turn(self, sign: float) -> None:
-        """Take losses times `sign` from the next on; the series goes on from the level it has reached."""
+        """Take losses times `sign` from the next on; the series goes on from the level that was reached."""
         known = math.isfinite(self.level)
         self.sign, self.shift = sign, math.nan if known and sign else 0.0
         self.plain = self._given = False

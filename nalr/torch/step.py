@@ -40,7 +40,9 @@ class StepHooks:
     optimizer : Optimizer
         Whose steps are watched.
     owner : object
-        Given to `decide` and `finish`.
+        Given to `prepare`, `decide` and `finish`.
+    prepare : callable
+        Takes the owner; called before a step with a closure.
     decide : callable
         Takes the owner and the loss that the closure returned, None without one. Returns whether the step
         takes part.
@@ -59,11 +61,12 @@ class StepHooks:
         self,
         optimizer: Optimizer,
         owner: Any,
+        prepare: Callable[[Any], None],
         decide: Callable[[Any, Any], bool],
         restore: Callable[[], None],
     ) -> None:
         self._owner = ref(owner)
-        self._decide_for, self._restore = decide, restore
+        self._prepare_for, self._decide_for, self._restore = prepare, decide, restore
         self.finish: Callable[[Any], None] | None = None
         self.seen = False
         self._frame: FrameType | None = None  # of the step that is being made
@@ -96,6 +99,7 @@ class StepHooks:
         if not callable(closure):
             self._decided = self._decide_for(owner, None)
             return None
+        self._prepare_for(owner)
         if len(args) > 1:
             return (args[0], self._observed(owner, closure), *args[2:]), kwargs
         return args, {**kwargs, "closure": self._observed(owner, closure)}

@@ -74,10 +74,9 @@ def test_optimizers_whose_rate_does_nothing_are_refused():
     relative.param_groups[0]["relative_step"] = True  # as Adafactor of transformers has it
     cases = {
         "Rprop, whose rate is only the size of its first step": torch.optim.Rprop([weight]),
-        "LBFGS with a line search": torch.optim.LBFGS([weight], line_search_fn="strong_wolfe"),
+        "LBFGS, whose curvature already scales its many inner steps": torch.optim.LBFGS([weight], lr=0.1),
         "SGD with `relative_step`": relative,
     }
     for sentence, optimizer in cases.items():
         with pytest.raises(TypeError, match=f"must make steps in proportion to its rate, got {sentence}"):
             nalr.torch.NoiseAdaptiveLR(optimizer)
-    nalr.torch.NoiseAdaptiveLR(torch.optim.LBFGS([weight], lr=0.1))

@@ -56,8 +56,48 @@ def test_steps_with_closures_decide_as_those_with_losses(name, how):
     assert adaptive.lr == expected.lr != adaptive.controller.base_lr
 
 
+class ManyCalls(torch.optim.SGD):
+    """Calls its closure five times, and makes a step after each."""
+
+    def step(self, closure):
+        first = closure()
+        for _ in range(4):
+            super().step()
+            closure()
+        super().step()
+        return first
+
+
+class ReadsFirst(torch.optim.SGD):
+    """Reads its rate before it calls the closure."""
+
+    def step(self, closure):
+        rate = self.param_groups[0]["lr"]
+        loss = closure()
+        self.used.append(rate)
+        with torch.no_grad():
+            for p in self.param_groups[0]["params"]:
+                p -= rate * p.grad
+        return loss
+
+
+def test_a_rate_that_is_read_before_the_closure_is_ours():
+    """It is that of the decision before."""
+    training = Training(lambda t: ReadsFirst(t.model.parameters(), lr=1e-5))
+    training.optimizer.used = []
+    scheduler = nalr.torch.NoiseAdaptiveLR(training.optimizer)
+    decided = []
+    for step in range(60):
+        training.optimizer.step(closure_of(training, step))
+        scheduler.step()
+        decided.append(scheduler.lr)
+        assert training.optimizer.param_groups[0]["lr"] == 1e-5
+    assert training.optimizer.used[1:] == pytest.approx(decided[:-1], rel=1e-12)
+    assert training.optimizer.used[-1] > 2e-5
+
+
 def test_only_the_first_of_many_calls_of_a_closure_is_measured():
-    training, calls = Training(lambda t: torch.optim.LBFGS(t.model.parameters(), lr=0.1, max_iter=5)), []
+    training, calls = Training(lambda t: ManyCalls(t.model.parameters(), lr=0.01)), []
     scheduler = nalr.torch.NoiseAdaptiveLR(training.optimizer)
     for step in range(4):
         first = len(calls)
