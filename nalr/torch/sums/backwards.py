@@ -251,6 +251,12 @@ class Backwards:
             return whole, False
         return whole, self._doubt is None or not bool(self._doubt)
 
+    def take_part(self) -> tuple[BackwardSums, float]:
+        """Return the sums where not all parameters were watched, and |g|² of those that were, as g is now."""
+        parts = [(seen.parameter.grad, seen) for seen in self._seen if seen.count]
+        now = _total([self._norm(gradient, seen) for gradient, seen in parts if gradient is not None])
+        return self.take(), now
+
     def _sums(self, told: bool) -> BackwardSums:
         parts = [seen for seen in self._seen if seen.count]
         count = self.count if told else 0 if self.reduced else min(self.count, 1)
