@@ -71,6 +71,8 @@ many samples it is the mean of: "microbatch", "batch" |
     late, predicted, unit : bool, bool, str
         Of the next step recorded: whether its loss is that of the step before, whether it is a predicted one,
         and what its rows are. Who drives a controller sets them.
+    turned, shift : bool, float
+        How to show the loss that it was decided on: with `shift` added, and then, if `turned`, as its negative.
 
     Examples
     --------
@@ -87,6 +89,7 @@ many samples it is the mean of: "microbatch", "batch" |
             raise ValueError(f"`capacity` must be even, got {capacity}.")
         self.capacity = capacity
         self.late, self.predicted, self.unit = False, False, "sample"
+        self.turned, self.shift = False, 0.0
         self.reset()
 
     def __repr__(self) -> str:
@@ -128,6 +131,10 @@ many samples it is the mean of: "microbatch", "batch" |
         """Append a step of the controller, with its `averages` of |G|² and tr Σ."""
         if step % INTERVAL_EVERY == 0:
             self._interval = noise.reading().noise_scale_interval
+        if self.shift:
+            loss, smoothed_loss = loss + self.shift, smoothed_loss + self.shift
+        if self.turned:
+            loss, smoothed_loss = -loss, -smoothed_loss
         low, high = self._interval if math.isfinite(self._interval[1]) else (math.nan, math.nan)
         source = "predicted" if self.predicted else "given"
         if self.late:
@@ -206,7 +213,7 @@ many samples it is the mean of: "microbatch", "batch" |
             "columns": self.to_dict(),
             "counts": dict(self._counts),
             "interval": list(self._interval),
-            "next": [self.late, self.predicted, self.unit],
+            "next": [self.late, self.predicted, self.turned, self.shift, self.unit],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -219,4 +226,4 @@ many samples it is the mean of: "microbatch", "batch" |
         self._interval = (low, high)
         steps = sum(self._counts.values())
         self._recorded = bool(self._entries) and self._entries[-1].step == steps - 1
-        self.late, self.predicted, self.unit = state["next"]
+        self.late, self.predicted, self.turned, self.shift, self.unit = state["next"]

@@ -117,6 +117,21 @@ def _measured(optimizer: Optimizer) -> list[Tensor]:
     return [p for p in held if p.is_floating_point() or p.requires_grad]
 
 
+def senses_of(optimizer: Optimizer) -> tuple[list[float], float]:
+    """Return −1 for each measured parameter whose group maximizes, 1 for the others, and what all share.
+
+    That is the sign of the groups with something to train; 0 where these differ, as in a game of two players.
+    """
+    signs, trained = [], set()
+    for group in optimizer.param_groups:
+        sign = -1.0 if group.get("maximize") else 1.0
+        measured = [p for p in group["params"] if p.is_floating_point() or p.requires_grad]
+        signs += [sign] * len(measured)
+        if any(p.requires_grad for p in measured):
+            trained.add(sign)
+    return signs, sum(trained) if trained else 1.0
+
+
 def has_overflow(optimizer: Optimizer) -> bool:
     """Whether a gradient is not finite, so that a GradScaler left the step out; waits for the device."""
     gradients = [p.grad for p in _measured(optimizer) if p.grad is not None]

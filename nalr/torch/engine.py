@@ -14,7 +14,7 @@ from nalr._checks import NoiseWarning
 from nalr.moments.record import Moments
 from nalr.noise.reading import NoiseReading
 from nalr.reporting.history import History
-from nalr.torch.checks import has_overflow, parameters_of, parameters_with_gradients, unwatched
+from nalr.torch.checks import has_overflow, parameters_of, parameters_with_gradients, senses_of, unwatched
 from nalr.torch.losses import Loss, Losses, checked
 from nalr.torch.portable import portable, restored
 from nalr.torch.rates import Rates
@@ -66,6 +66,7 @@ class Engine:
         self.steps = 0  # that had a gradient
         self.losses = Losses()
         self.sized = sized
+        self._turned = False  # whether a group maximizes, or did in the step before
         self._first: FirstStep | None = None  # from the first step until its loss has come
         self._awaited: dict[str, Any] | None = None  # a measurement's state, until its parameters are there
         self._unseen = 1  # losses given without a step, until that is told; 0 when it was
@@ -105,7 +106,8 @@ class Engine:
         """Shorten the first step, or return to the copy, now that the step has been made."""
         first = self._first
         if first is not None:
-            first.measure(self.measurement.last_factor, accumulation(self.optimizer))
+            factor = self.measurement.last_factor
+            first.measure(factor, accumulation(self.optimizer), self.measurement.path.signs)
             if first.waiting:  # until its loss has come, nothing is longer than its parameters allow
                 first.shorten(self.adaptive.policy.limit_first_step(0.0, 0.0, first.length))
             else:
@@ -128,6 +130,8 @@ class Engine:
         parameters, has_gradient = parameters_with_gradients(self.optimizer)
         if self._awaited is not None or not self.measurement.path.is_of(parameters):
             self._follow()
+        if self._turned or any([group.get("maximize") for group in self.optimizer.param_groups]):
+            loss = self._turned_loss(loss)
         if not has_gradient:
             self.measurement.clear()
             return None
@@ -151,6 +155,8 @@ class Engine:
         if number is None or not self.losses.plain:
             number = self.losses.of_step(number, moments.step_product)
         history.predicted = number is not raw
+        if number is not None:
+            self.losses.level = number
         return None if number is None else (moments, number)
 
     def _follow(self) -> None:
@@ -163,6 +169,29 @@ class Engine:
         self.adaptive.estimator.reset()  # its averages are of other parameters
         if self.rollback is not None:
             self.rollback.renew()
+
+    def _turned_loss(self, loss: Loss | None) -> Loss | None:
+        """See which groups maximize, and return the loss by which their next step is judged."""
+        history = self.adaptive.history
+        if not history.late:
+            self._turn()
+        found = None if loss is None else self.losses.turned(loss)
+        history.turned = self.losses.sign < 0.0
+        history.shift = 0.0 if found is None else self.losses.shift
+        if history.late:  # it is of the step before, made with the flags of then
+            self._turn()
+            history.late = found is not None
+        return found
+
+    def _turn(self) -> None:
+        """Take the present flags; the path begins anew where one is another than before."""
+        signs, sense = senses_of(self.optimizer)
+        known, turned = self.measurement.known, self.measurement.path.turn(signs)
+        if sense != self.losses.sign:
+            self.losses.turn(sense)
+        if known and turned:
+            self.measurement.restart()
+        self._turned = min(signs, default=1.0) < 0.0 or self.losses.shift != 0.0
 
     def _decide(self, moments: Moments, loss: float, made: bool = False) -> None:
         """Decide the rate of a step with these sums and this loss; `made`: of one that is made already."""
@@ -215,7 +244,8 @@ class Engine:
 
     def _settle_first(self, first: FirstStep, loss: Loss | None) -> None:
         """Decide on the first step, now that its loss has come or is known not to."""
-        first.loss = 0.0 if loss is None else self.measurement.mean(float(loss))
+        loss = None if loss is None else self.losses.turned(loss)
+        first.loss = self.losses.level = 0.0 if loss is None else self.measurement.mean(float(loss))
         self.adaptive.history.late, self.adaptive.history.predicted = False, loss is None
         self._decide(first.moments, first.loss, made=True)
         self._shorten(first, min(self.factor, 1.0))
@@ -287,6 +317,7 @@ class Engine:
         else:
             self.measurement.restart()
         self.steps = state["steps"]
+        self._turned = True  # perhaps: the next step looks
         self._unseen = 2  # the loss of the step before the save may come
         self.measurement.wake(self.steps % self.every == 0)
         self.losses.load_state_dict(state["losses"])

@@ -24,10 +24,17 @@ class Losses:
         Whether losses are used as they are given: a loss needs no `of_step` then.
     late : bool
         Whether it was given after its step, and so serves the decision on the next.
+    sign : float
+        What decisions take it times: −1 where the optimizer maximizes, 0 where its groups differ.
+    shift : float
+        What they then take off, so that a change of sign is none of level; nan until the next loss says it.
+    level : float
+        The number that was decided on last; who decides sets it.
     """
 
     def __init__(self) -> None:
         self.latest: Loss | None = None
+        self.sign, self.shift, self.level = 1.0, 0.0, math.nan
         self.plain = self.late = False
         self._given = False  # whether losses are the series that decides
         self._estimate = 0.0  # the change of the loss that gradients predict, from the start
@@ -41,9 +48,30 @@ class Losses:
 
         One that is not finite, of a step that was not `made`, is that of a step that a GradScaler left out.
         """
-        self._given = self._given or not self._estimated
+        self._given = self._given or not (self._estimated or self.sign == 0.0)
         if made or math.isfinite(float(loss)):
             self.latest, self.late = loss, late
+
+    def turn(self, sign: float) -> None:
+        """Take losses times `sign` from the next on; the series goes on from the level that it has reached."""
+        known = math.isfinite(self.level)
+        self.sign, self.shift = sign, math.nan if known and sign else 0.0
+        self.plain = self._given = False
+        self._estimate, self._offset = self.level if known else 0.0, 0.0
+        self._estimated = self._in_a_row = 0
+
+    def turned(self, loss: Loss) -> Loss | None:
+        """Return a loss that falls where steps are good; None, with one warning, where groups differ."""
+        if self.sign:
+            loss = loss if self.sign > 0.0 else -loss
+            if math.isnan(self.shift) and math.isfinite(float(loss)):
+                self.shift = float(loss) - self.level
+            return loss - self.shift if self.shift else loss
+        self._warn(
+            "Some groups of the optimizer maximize and others minimize, so the loss does not say whether a "
+            "step was good: it is not used, and the rate follows the change that gradients predict."
+        )
+        return None
 
     def of_step(self, loss: float | None, step_product: float) -> float | None:
         """Return the loss to decide a step on; the change that gradients predict, where none was ever given.
@@ -92,6 +120,7 @@ class Losses:
         return {
             "latest": None if self.latest is None else float(self.latest),
             "late": self.late,
+            "turned": [self.sign, self.shift, self.level],
             "given": self._given,
             "estimate": self._estimate,
             "estimated": self._estimated,
@@ -104,6 +133,7 @@ class Losses:
         self.latest, self._given, self._estimate = state["latest"], state["given"], state["estimate"]
         self._estimated, self._in_a_row = state["estimated"], state["in_a_row"]
         self._offset, self.late, self.plain = state["offset"], state["late"], False
+        self.sign, self.shift, self.level = state["turned"]
 
 
 def checked(loss: Any) -> Loss:

@@ -8,6 +8,7 @@ import pickle
 import pytest
 import torch
 
+import nalr
 import nalr.torch
 from tests.torch.training import Training, effective
 
@@ -140,14 +141,9 @@ def test_a_resumed_run_goes_on_where_the_first_group_stood_still():
 
 @pytest.mark.parametrize(("low", "base"), [(0.1, 1e5), (0.2, 1e5), (0.5, 98.0), (0.5, 107.0)])
 def test_a_shortened_first_step_is_not_one_rounding_below_the_lowest_rate(low, base):
-    w = torch.nn.Parameter(torch.ones(4))
-    optimizer = torch.optim.AdamW([w], lr=base)
-    scheduler = nalr.torch.NoiseAdaptiveLR(optimizer, min_lr=low)
-    loss = 1e-6 * w.square().sum()
-    loss.backward()
-    optimizer.step()
-    scheduler.step(loss)
-    assert scheduler.controller.lr == low
+    adaptive = nalr.NoiseAdaptiveLR(base_lr=base, min_lr=low)
+    share = adaptive.limit_first_step(promise=1e30, loss=1.0)
+    assert adaptive.lr == low and share == pytest.approx(low / base)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -57,7 +57,8 @@ class Measurement:
         self.scales = Scales(scaler)
         self.source = "none"
         self.clipped = False
-        self._known = False  # whether there was a step before
+        self.known = False
+        """Whether there was a step before on this path."""
         self._part: tuple[BackwardSums, float] | None = None  # seen of a step before new parameters joined it
         self.last_factor = math.nan  # units of the gradient before
 
@@ -112,7 +113,7 @@ class Measurement:
     def follow(self, parameters: list[Tensor]) -> None:
         """Begin a new path, and new hooks, for these parameters."""
         self.path = self.path.of(parameters)
-        self._known, self.last_factor = False, math.nan
+        self.known, self.last_factor = False, math.nan
         if self.backwards is not None:
             if self.backwards.count and self.ranks is None:
                 self._part = self.backwards.take_part()
@@ -146,7 +147,7 @@ class Measurement:
         moments = Moments(1, weight, self.path.dimension, f * f * sums.squared_norm, 0.0)
         if not math.isfinite(sums.step_squared_norm + sums.displacement_squared_norm):
             self.restart()  # sums would stay nan, also after the parameters are put right
-        if self._known:
+        if self.known:
             moments = moments._replace(
                 step_product=f * sums.step_product,
                 step_squared_norm=sums.step_squared_norm,
@@ -154,7 +155,7 @@ class Measurement:
                 displacement_squared_norm=sums.displacement_squared_norm,
                 previous_product=f * self.last_factor * sums.previous_product,
             )
-        self._known = True
+        self.known = True
         self.last_factor = f
         return moments
 
@@ -184,7 +185,7 @@ class Measurement:
         """Return the state: the path, and how its last gradient was scaled."""
         return {
             "path": self.path.state_dict(),
-            "known": self._known,
+            "known": self.known,
             "last_factor": self.last_factor,
             "ratio": self.scales.ratio,
             "scale": 1.0 if self.samples is None else self.samples.norms.scale,
@@ -194,7 +195,7 @@ class Measurement:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take the state of `state_dict` exactly."""
         self.path.load_state_dict(state["path"])
-        self._known, self.last_factor = state["known"], state["last_factor"]
+        self.known, self.last_factor = state["known"], state["last_factor"]
         self.scales.ratio = state["ratio"]
         if self.samples is not None:
             self.samples.norms.scale = state["scale"]
@@ -204,4 +205,4 @@ class Measurement:
     def restart(self) -> None:
         """Begin a new path at the present parameters."""
         self.path.reset()
-        self._known, self.last_factor = False, math.nan
+        self.known, self.last_factor = False, math.nan

@@ -22,7 +22,7 @@ class PathSums(NamedTuple):
     Attributes
     ----------
     step_product, step_squared_norm : float
-        ⟨g, s⟩ and |s|², s = x_before − x_now.
+        ⟨g, s⟩ and |s|², s = x_before − x_now; here and below, g of a group that maximizes is turned.
     displacement_product, displacement_squared_norm : float
         ⟨g, x₀ − (x + x̄)/2⟩ and |x₀ − x|².
     previous_product : float
@@ -68,6 +68,8 @@ class TensorPath:
         """D, the number of values of all parameters."""
         self._on_device = on_device
         self._forms = list(map(_form, self.parameters))
+        self.signs = [1.0] * len(self.parameters)
+        """−1 where a parameter's group maximizes; `turn` sets them."""
         self.reset()
 
     def __reduce__(self) -> Any:
@@ -92,6 +94,14 @@ class TensorPath:
             return False
         return list(map(_form, parameters)) == self._forms
 
+    def turn(self, signs: list[float]) -> bool:
+        """Take the sign of each parameter's gradient; return whether one is another than before."""
+        changed = signs != self.signs
+        self.signs = signs
+        for track, sign in zip(self._tracks, signs, strict=True):
+            track.sign = sign
+        return changed
+
     @torch.no_grad()
     def reset(self) -> None:
         """Start anew from the present parameters."""
@@ -99,6 +109,7 @@ class TensorPath:
             (_HostTrack if self._by_kernel(parameter) else _DeviceTrack)(parameter, window)
             for parameter, window in zip(self.parameters, self.windows, strict=True)
         ]
+        self.turn(self.signs)
         self._on_host = [track for track in self._tracks if isinstance(track, _HostTrack)]
         self._elsewhere = [track for track in self._tracks if isinstance(track, _DeviceTrack)]
 
@@ -119,6 +130,8 @@ class TensorPath:
             pairs = zip(self._on_host, gradients, strict=True)
             found = kernels.sample.advance_samples([track.arguments(g, keep) for track, g in pairs])
             for track, sums in zip(self._on_host, found, strict=True):
+                if track.sign < 0.0:
+                    sums = (-sums[0], sums[1], -sums[2], *sums[3:])
                 totals = [t + track.weight * s for t, s in zip(totals, sums, strict=True)]
         if self._elsewhere:
             waiting = [track.advance(keep) for track in self._elsewhere]
@@ -128,14 +141,15 @@ class TensorPath:
         return PathSums(*totals)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state: four rows of values for each parameter; copies."""
-        sizes = [window.size for window in self.windows]
-        return {"sizes": sizes, "tracks": [track.values.clone() for track in self._tracks]}
+        """Return the state: four rows of values for each parameter, and its sign; copies."""
+        sizes, signs = [window.size for window in self.windows], list(self.signs)
+        return {"sizes": sizes, "signs": signs, "tracks": [track.values.clone() for track in self._tracks]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take the state of `state_dict` exactly."""
         for track, values in self._pairs(state):
             track.values.copy_(values)
+        self.turn(list(state["signs"]))
 
     def _pairs(self, state: dict[str, Any]) -> Iterator[tuple[_Track, Tensor]]:
         return zip(self._tracks, state["tracks"], strict=True)
@@ -171,6 +185,7 @@ class _Track:
     def __init__(self, parameter: Tensor, window: Window) -> None:
         kind = torch.float64 if parameter.dtype is torch.float64 else torch.float32
         self.parameter, self.window, self.weight = parameter, window, window.weight
+        self.sign = 1.0
         self.values = torch.zeros(4, window.taken, dtype=kind, device=parameter.device)
         """Displacement from the start, its running mean, parameters before, gradient before."""
         self.values[2] = window_of(flat(parameter.detach(), parameter), window).to(kind)
@@ -226,6 +241,8 @@ class _DeviceTrack(_Track):
             (slope, slope),
         )
         sums = torch.stack([torch.sum(a * b) for a, b in pairs])
+        if self.sign < 0.0:
+            sums[0:3:2].neg_()
         previous.copy_(place)
         last.copy_(gradient)
         return self.weight * sums

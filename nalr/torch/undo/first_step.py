@@ -52,7 +52,7 @@ class FirstStep:
 
     def _squared_norm(self) -> float:
         """Return |x|² before the step."""
-        return sum(float(torch.sum(x * x, dtype=wide(x))) for x in self._before)
+        return sum(float(torch.sum(x * x)) for x in (before.to(wide(before)) for before in self._before))
 
     @property
     def waiting(self) -> bool:
@@ -60,19 +60,21 @@ class FirstStep:
         return self.loss is None
 
     @torch.no_grad()
-    def measure(self, factor: float, accumulation: float) -> None:
+    def measure(self, factor: float, accumulation: float, signs: Sequence[float]) -> None:
         """Work out the promise of the step just made, from gradients times `factor`.
 
         A step along the gradient is plain SGD's, limited before it is made: it promises nothing here.
-        `accumulation` is how many times its first length such a step grows to.
+        `accumulation` is how many times its first length such a step grows to; `signs` are −1 for parameters
+        whose group maximizes.
         """
         product = squared_step = squared_gradient = 0.0
-        for parameter, before in zip(self._parameters, self._before, strict=True):
+        for parameter, before, sign in zip(self._parameters, self._before, signs, strict=True):
             if parameter.grad is not None:
-                step = before - parameter
-                product += float(torch.sum(parameter.grad * step, dtype=wide(step)))
-                squared_step += float(torch.sum(step * step, dtype=wide(step)))
-                squared_gradient += float(torch.sum(parameter.grad * parameter.grad, dtype=wide(step)))
+                step = (before - parameter).to(wide(before))
+                gradient = parameter.grad.to(step.dtype)
+                product += sign * float(torch.sum(gradient * step))
+                squared_step += float(torch.sum(step * step))
+                squared_gradient += float(torch.sum(gradient * gradient))
         along = product >= ALONG * math.sqrt(squared_step * squared_gradient)
         self.length = math.nan
         if self.moments.parameters_squared_norm > 0.0:
