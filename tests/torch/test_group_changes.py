@@ -181,3 +181,27 @@ def test_a_copy_of_the_wrapper_beside_a_schedule_makes_its_own_steps(copied):
     stepper.step(loss=1.0)
     assert torch.equal(model.weight, before) and not torch.equal(twin.weight, before)
     assert stepper.engine.steps == 1 and wrapper.engine.steps == 0
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("copies", [False, True])
+def test_parameters_that_are_unfrozen_in_mid_run_are_measured(form, copies):
+    """The spread of microbatches is that of all parameters, as where none was frozen at the start."""
+    found = []
+    for frozen in (False, True):
+        training = Training(lambda t: torch.optim.SGD(t.model.parameters(), lr=1e-12))
+        training.model[0].requires_grad_(not frozen)
+        follower = form(training.optimizer, noise="microbatches", max_lr=1.1e-12)
+        if copies:
+            training, follower = copy.deepcopy((training, follower))
+        training.model[0].requires_grad_(True)
+        handle = follower if isinstance(follower, torch.optim.Optimizer) else training.optimizer
+        for step in range(10):
+            loss = training.backward(step, microbatches=4)
+            if handle is follower:
+                follower.step(loss=loss)
+            else:
+                handle.step()
+                follower.step(loss)
+        found.append((follower.reading().total_variance, follower.engine.measurement.clipped))
+    assert found[1] == found[0] and found[0][0] > 0.0 and not found[0][1]
