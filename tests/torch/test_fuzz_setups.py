@@ -150,7 +150,7 @@ class Fuzz(RuleBasedStateMachine):
             told = self.main.told(own) if reference is not None else own
             first = measured == 0 < self.main.form.engine.steps  # a scaler may have left out those before
             settling = self.unsettled and plan.wreck != "all none"
-            self.twin.step(plan, own if first else told)
+            self.twin.step(plan, self.at_most(own, reference) if first else told)
         if first or settling:
             self.first.append(before)
         self.unsettled = first
@@ -182,6 +182,11 @@ class Fuzz(RuleBasedStateMachine):
     def check_history(self, told: float) -> None:
         last = self.main.form.history.to_dict()["lr"][-1]
         assert math.isclose(last, told, rel_tol=1e-9), f"the history shows {last}, told {told}"
+
+    def at_most(self, own: list[float], reference: int | None) -> list[float]:
+        """Return the rates of a first step that is not shortened: the user's own, raised to `min_lr`."""
+        low = self.main.form.controller.min_lr
+        return own if reference is None else [lr * max(low / own[reference], 1.0) for lr in own]
 
     def settled_at(self, values: list[Tensor]) -> bool:
         """Whether these may be the end of the first step as it was shortened when the second began."""
