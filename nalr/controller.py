@@ -227,7 +227,7 @@ class NoiseAdaptiveLR:
         last = self.lr
         share = max(self.policy.limit_first_step(promise, loss, length), min(self.min_lr / last, 1.0))
         if share < 1.0:
-            self._state.lr = share * last
+            self._state.lr = max(share * last, self.min_lr)  # a rounding may lead below it
             self._state.applied_lr *= share
         return share
 

@@ -202,10 +202,10 @@ class Engine:
         """Decide the rate of a step with these sums and this loss; `made`: of one that is made already."""
         self.losses.level = loss
         lr = self.adaptive.update_policy(moments, loss)
-        schedule = self.rates.schedule
-        applied = lr if schedule == 1.0 else self.rates.held(lr) * schedule
-        if applied != lr:
-            self.adaptive.history.correct_lr(applied)
+        schedule, share = self.rates.schedule, self.rates.share
+        applied = lr if schedule == 1.0 == share else self.rates.held(lr) * schedule
+        if applied * share != lr:
+            self.adaptive.history.correct_lr(applied * share)
         if applied * self.every != lr or not moments.usable:  # the optimizer makes the step in any case
             self.adaptive.set_applied_lr(applied * self.every)
         if self.rollback is not None and not made:
@@ -261,7 +261,8 @@ class Engine:
         assert first.loss is not None
         share = self.adaptive.limit_first_step(factor * first.promise, first.loss, factor * first.length)
         first.shorten(factor * share)
-        self.adaptive.history.correct_lr(self.factor * self.rates.base_lr * self.rates.schedule)
+        rates = self.rates
+        self.adaptive.history.correct_lr(self.factor * rates.base_lr * rates.schedule * rates.share)
         self._first = None
 
     # -- what it knows ------------------------------------------------------------------------------

@@ -83,8 +83,9 @@ class Form:
 
     @property
     def lr(self) -> float:
-        """The effective rate of the first group that has one, in the last step."""
-        return self.engine.rates.made(self.engine.factor)[self.engine.rates.reference]
+        """The effective rate of the first group whose rate is not zero, in the last step."""
+        made = self.engine.rates.made(self.engine.factor)
+        return next((lr for lr in made if lr and lr == lr), 0.0)
 
     @property
     def last_decision(self) -> Decision | None:

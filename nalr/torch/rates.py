@@ -27,7 +27,7 @@ class Rates:
         At least one of its groups must have a positive rate: a float, an int, a number of NumPy, or a tensor
         of one element.
     low, high : float, optional
-        Bounds of the effective rate of the first group that has one.
+        Bounds of the effective rate of the first group whose rate is not zero.
 
     Raises
     ------
@@ -50,6 +50,9 @@ class Rates:
         """Whether every rate was zero when the last step began, so that it moves nothing."""
         self.schedule = 1.0
         """What the user's own schedule made of the base rate then; 1 without one."""
+        self.share = 1.0
+        """The first rate that was not zero then, over `base_lr` times `schedule`; 1 for the reference."""
+        self._full = {i: lr for i, lr in enumerate(self.base) if lr > 0.0}  # at schedule 1; oldest first
         self._own: list[Rate | None] = []  # the user's rates in the last step
         self._told: list[float] = []  # what `made` returned last
         self._kept: list[tuple[dict[str, Any], Any, Any]] = []  # group, the user's rate, ours
@@ -69,25 +72,36 @@ class Rates:
         own times our factor; so the user's own is put there. Such a number is known by being the same object.
         """
         self.restore()
-        told, scales = self._told, []
-        self.idle = True
+        told, full = self._told, self._full
+        moving: dict[int, float] = {}
+        joined = False
         for index, group in enumerate(self.optimizer.param_groups):
             rate = group.get("lr")
             if index < len(told) and rate is told[index] and index < len(self._own):
                 rate = group["lr"] = self._own[index]
             number = rate if type(rate) is float else _number(rate)
             if number != 0.0 and number == number:
-                self.idle = False
-                if index < len(self.base) and self.base[index] > 0.0 and index >= self.reference:
-                    scales.append(number / self.base[index])
-        self.schedule = scales[0] if scales else 0.0
+                moving[index] = number
+                joined = joined or index not in full
+        self.idle = not moving
+        for index in full:
+            if index in moving:
+                self.schedule = moving[index] / full[index]
+                break
+        if joined:  # a group that was added, or begins to move, does so at the schedule that there is
+            self._full = {**full, **{i: lr / self.schedule for i, lr in moving.items() if i not in full}}
+        for index in moving:
+            made = self.schedule * self.base_lr
+            self.share = 1.0 if index == self.reference else moving[index] / made
+            break
 
     def held(self, lr: float) -> float:
         """Return a rate of ours whose product with the user's schedule is within the bounds."""
-        made = lr * self.schedule
-        if self.low <= made <= self.high or made == 0.0:
+        scale = self.schedule * self.share
+        made = lr * scale
+        if self.low <= made <= self.high:
             return lr
-        return (self.low if made < self.low else self.high) / self.schedule
+        return (self.low if made < self.low else self.high) / scale
 
     def multiply(self, lr: float) -> None:
         """Write the user's rates times the factor of a rate of ours, until `restore`."""
@@ -95,17 +109,20 @@ class Rates:
         factor = self.held(lr) / self.base[self.reference]
         own: list[Any] = []
         self._own = own
+        tensors = []
         for group in self.optimizer.param_groups:
             rate = group.get("lr")
             if isinstance(rate, Tensor):  # compiled and captured steps look into it
                 own.append(rate.detach().clone())
-                rate.detach().mul_(factor)
                 self._kept.append((group, own[-1], rate))
+                tensors.append((rate.detach(), own[-1]))
             else:
                 own.append(rate)
                 if rate is not None:
                     group["lr"] = written = float(rate) * factor
                     self._kept.append((group, rate, written))
+        for tensor, rate in tensors:  # after all were read: groups may share one
+            tensor.copy_(rate * factor)
 
     def restore(self) -> None:
         """Put the user's rates back."""
@@ -155,11 +172,13 @@ class Rates:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the user's rates in the last step."""
-        return {"own": [_number(rate) for rate in self._own], "schedule": self.schedule}
+        own, full = [_number(rate) for rate in self._own], [list(pair) for pair in self._full.items()]
+        return {"own": own, "schedule": self.schedule, "share": self.share, "full": full}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take the state of `state_dict`."""
-        self._own, self.schedule = list(state["own"]), state["schedule"]
+        self._own, self.schedule, self.share = list(state["own"]), state["schedule"], state["share"]
+        self._full = {index: lr for index, lr in state["full"]}
 
 
 def _number(rate: Any) -> float:

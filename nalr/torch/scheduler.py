@@ -47,6 +47,7 @@ class NoiseAdaptiveLR(Form, LRScheduler):
         "auto" is all processes, if `torch.distributed` is in use; None is this one alone.
     rollback : bool
         Keep a copy of parameters, optimizer state and `model`'s buffers, and return to it after a blow-up.
+        The step that was undone stays in `history`, at the rate that it was made with.
     rollback_device : device, optional
         Where the copy is kept; beside the parameters by default.
     on_device : bool, optional

@@ -59,8 +59,11 @@ class NoiseAdaptiveOptimizer(Form, Optimizer):
         return getattr(self.inner, name)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the inner optimizer and ours: a copy trains the copies of the parameters."""
-        return dict(self.__dict__)
+        """Return the inner optimizer and ours: a copy trains the copies of the parameters.
+
+        Left out is a `step` that a schedule of torch's put here: it makes the original's.
+        """
+        return {key: value for key, value in self.__dict__.items() if key != "step"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)

@@ -135,9 +135,8 @@ class Side:
         if not self.wrapper:
             told = [float(lr) for lr in self.form.get_last_lr()]
             return [*told, *own[len(told) :]]  # of groups that no step was made with yet
-        if own[0] == 0.0:  # so is `lr`, the first group's, whatever the others do
-            return [lr * self.form.controller.lr / self.form.controller.base_lr for lr in own]
-        return [lr * (self.form.lr / own[0]) for lr in own]
+        first = next((lr for lr in own if lr > 0.0), 1.0)
+        return [lr * (self.form.lr / first) for lr in own]
 
     def values(self) -> list[Tensor]:
         return [p.detach().clone() for p in self.parameters]

@@ -94,3 +94,19 @@ def test_a_copy_of_a_detached_run_stays_detached():
     twin = copy.deepcopy(scheduler)
     assert not twin.optimizer._optimizer_step_pre_hooks
     nalr.torch.NoiseAdaptiveLR(twin.optimizer)
+
+
+@pytest.mark.parametrize("copied", COPIES)
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+@pytest.mark.parametrize("form", FORMS)
+def test_a_copy_made_after_parameters_were_resized_goes_on_as_the_original_does(form, settings, copied):
+    training = Training(OPTIMIZERS["sgd"])
+    follower = form(training.optimizer, model=training.model, **settings)
+    parts = (training.model, training.optimizer, follower)
+    go(*parts, 0, 20)
+    for name, shape in (("0.weight", (5, 3)), ("0.bias", (5,)), ("2.weight", (1, 5))):
+        parameter = training.model.get_parameter(name)
+        parameter.grad, parameter.data = None, torch.full(shape, 0.1)
+    twin = COPIES[copied](parts)
+    assert go(*twin, 20, 20) == go(*parts, 20, 20)
+    assert twin[2].engine.steps == 40

@@ -123,11 +123,14 @@ class Backwards:
         self._attach()
 
     def _attach(self) -> None:
-        """Hang hooks on the parameters; none where one is no leaf, whose gradient torch shows too late."""
-        trained = [seen for seen in self._seen if seen.parameter.requires_grad]
-        if not all(seen.parameter.is_leaf for seen in trained):
-            trained = []
-        self._handles = Handles(self, [handle for seen in trained for handle in self._hooks(seen)])
+        """Hang hooks on the parameters; none where one is no leaf, whose gradient torch shows too late.
+
+        Frozen ones get them too: they may be trained later.
+        """
+        able = [seen for seen in self._seen if not seen.parameter.is_inference()]
+        if not all(seen.parameter.is_leaf for seen in able):
+            able = []
+        self._handles = Handles(self, [handle for seen in able for handle in self._hooks(seen)])
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_handles": bool(self._handles)}
@@ -145,10 +148,14 @@ class Backwards:
 
     def _hooks(self, seen: _Seen) -> tuple[Any, Any]:
         parameter: Any = seen.parameter
-        return (
+        trained = parameter.requires_grad
+        parameter.requires_grad_(True)  # torch hangs no hook on a frozen one
+        handles = (
             parameter.register_hook(partial(_before, ref(self), ref(seen))),
             parameter.register_post_accumulate_grad_hook(partial(_after, ref(self), ref(seen))),
         )
+        parameter.requires_grad_(trained)
+        return handles
 
     def _norm(self, values: Tensor, seen: _Seen) -> Norm:
         on_host = seen.parameter.device.type == "cpu" if self._on_device is None else not self._on_device
@@ -250,6 +257,12 @@ class Backwards:
         if any(seen.count and seen.began <= self._dropped for seen in self._seen):
             return whole, False
         return whole, self._doubt is None or not bool(self._doubt)
+
+    def take_part(self) -> tuple[BackwardSums, float]:
+        """Return the sums where not all parameters were watched, and |g|² of those that were, as g is now."""
+        parts = [(seen.parameter.grad, seen) for seen in self._seen if seen.count]
+        now = _total([self._norm(gradient, seen) for gradient, seen in parts if gradient is not None])
+        return self.take(), now
 
     def _sums(self, told: bool) -> BackwardSums:
         parts = [seen for seen in self._seen if seen.count]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nalr.moments.record import Moments
-from nalr.torch.sums.backwards import Backwards
+from nalr.torch.sums.backwards import Backwards, BackwardSums
 from nalr.torch.sums.path import PathSums, TensorPath
 from nalr.torch.sums.ranks import Ranks, SampleTotals, StepSums
 from nalr.torch.sums.units import Scales, Units
@@ -59,6 +59,7 @@ class Measurement:
         self.clipped = False
         self.known = False
         """Whether there was a step before on this path."""
+        self._part: tuple[BackwardSums, float] | None = None  # seen of a step before new parameters joined it
         self.last_factor = math.nan  # units of the gradient before
 
     def take(self, optimizer: Any, forgetting: float, loss: float | None) -> tuple[Moments, float | None]:
@@ -72,7 +73,10 @@ class Measurement:
             if agreed is None:
                 self._go_alone()
             sums = agreed or sums
-        units = self.scales.units(optimizer, sums.path.squared_norm, sums.backwards)
+        squared_norm, seen = sums.path.squared_norm, sums.backwards
+        if self._part is not None:
+            (seen, squared_norm), self._part = self._part, None
+        units = self.scales.units(optimizer, squared_norm, seen)
         self.clipped = units.clipped
         moments, self.source = self._path_moments(sums.path, units), "steps"
         if not math.isfinite(sums.path.squared_norm):
@@ -111,6 +115,8 @@ class Measurement:
         self.path = self.path.of(parameters)
         self.known, self.last_factor = False, math.nan
         if self.backwards is not None:
+            if self.backwards.count and self.ranks is None:
+                self._part = self.backwards.take_part()
             self.backwards = self.backwards.of(parameters, self.path.windows)
 
     def wake(self, awake: bool) -> None:
@@ -127,6 +133,7 @@ class Measurement:
 
     def clear(self) -> None:
         """Forget what the backwards of this step were."""
+        self._part = None
         if self.backwards is not None:
             self.backwards.clear()
         if self.samples is not None:

@@ -73,11 +73,18 @@ class TensorPath:
         self.reset()
 
     def __reduce__(self) -> Any:
-        """Return how a copy is made: its rows are views of its own memory."""
-        return TensorPath, (self.parameters, self._coordinates, self._on_device), self.state_dict()
+        """Return how a copy is made: its rows are views of its own memory.
+
+        Where parameters were given other memory, a copy is of none, as this path is.
+        """
+        state = self.state_dict() if self.is_of(self.parameters) else {}
+        return TensorPath, (self.parameters, self._coordinates, self._on_device), state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.load_state_dict(state)
+        if state:
+            self.load_state_dict(state)
+        else:
+            self._forms = []
 
     def of(self, parameters: Sequence[Tensor]) -> TensorPath:
         """Return a path of other parameters with the same settings."""
