@@ -114,12 +114,16 @@ class Policy(ABC):
         """
         return lr if repeated == 1 else 0.5 * lr
 
-    def limit_first_step(self, promise: float, loss: float, length: float = math.nan) -> float:
-        """Return the share to keep of the first step, which promised to lower this loss by `promise`.
+    def first_share(self, promise: float, loss: float, length: float = math.nan) -> float:
+        """Return the share to keep of a first step that promised to lower this loss by `promise`.
 
         `length` is its length over that of the parameters; nan where it is not known.
         """
         return 1.0
+
+    def limit_first_step(self, promise: float, loss: float, length: float = math.nan) -> float:
+        """Return `first_share`, of which the step was kept."""
+        return self.first_share(promise, loss, length)
 
     def restart(self, lr: float) -> None:  # noqa: B027 - most rules have nothing to do
         """Go on at `lr` from parameters that were put back to an earlier state of the run."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer, Rprop
 
+from nalr._checks import NoiseWarning
 from nalr.torch.step import is_watched
 
 WRAPPED = ("optimizer", "_optimizer", "inner", "original_optimizer", "base_optimizer", "optim")
@@ -161,3 +163,17 @@ def parameters_with_gradients(optimizer: Optimizer) -> tuple[list[Tensor], bool]
                 f"{tuple(parameter.shape)}. Build its layer with `sparse=False`."
             )
     return parameters, has_gradient
+
+
+def warn_unseen(optimizer: Optimizer) -> None:
+    """Say that losses came, and no step that they could be of."""
+    warnings.warn(
+        f"`scheduler.step` was called, but no step of its {type(optimizer).__name__} was seen, "
+        "so its rate stays as it is. Call `optimizer.step()` first; if you did, give the scheduler the "
+        "optimizer whose own `step` is called: not another one, one whose `step` was replaced by a "
+        "function that does not call it, or one with two steps, like SAM's `first_step` and "
+        "`second_step`, of which its `base_optimizer` makes the second. See "
+        "https://pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate",
+        NoiseWarning,
+        stacklevel=5,
+    )

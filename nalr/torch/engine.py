@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 from torch.optim import Optimizer
 
 from nalr import controller
-from nalr._checks import NoiseWarning
 from nalr.moments.record import Moments
 from nalr.noise.reading import NoiseReading
 from nalr.reporting.history import History
-from nalr.torch.checks import has_overflow, parameters_of, parameters_with_gradients, senses_of, unwatched
+from nalr.torch.checks import (
+    has_overflow,
+    parameters_of,
+    parameters_with_gradients,
+    senses_of,
+    unwatched,
+    warn_unseen,
+)
 from nalr.torch.losses import Loss, Losses, checked
 from nalr.torch.portable import portable, restored
 from nalr.torch.rates import Rates
@@ -116,7 +121,7 @@ class Engine:
             factor = self.measurement.last_factor
             first.measure(factor, accumulation(self.optimizer), self.measurement.path.signs)
             if first.waiting:  # until its loss has come, nothing is longer than its parameters allow
-                first.shorten(self.adaptive.policy.limit_first_step(0.0, 0.0, first.length))
+                first.shorten(self.adaptive.policy.first_share(0.0, 0.0, first.length))
             else:
                 self._shorten(first, 1.0)
         if self.rollback is not None and self.rollback.due:
@@ -137,6 +142,8 @@ class Engine:
         parameters, has_gradient = parameters_with_gradients(self.optimizer)
         if self._awaited is not None or not self.measurement.path.is_of(parameters):
             self._follow()
+        history = self.adaptive.history
+        history.predicted, history.shift = False, 0.0
         if self._turned or any([group.get("maximize") for group in self.optimizer.param_groups]):
             loss = self._turned_loss(loss)
         if not has_gradient:
@@ -151,17 +158,15 @@ class Engine:
         moments, number = self.measurement.take(
             self.optimizer, self.adaptive.policy.forgetting, None if loss is None else float(loss)
         )
-        history = self.adaptive.history
         history.unit = "sample" if self.sized else UNITS[self.measurement.source]
         if self.steps == 1:
             self._first = FirstStep(parameters, moments, number)
             moments = self._first.moments
             if number is None:
                 return None
-        raw = number
         if number is None or not self.losses.plain:
-            number = self.losses.of_step(number, moments.step_product)
-        history.predicted = number is not raw
+            number, history.predicted = self.losses.of_step(number, moments.step_product)
+            history.shift += self.losses.offset
         return None if number is None else (moments, number)
 
     def _follow(self) -> None:
@@ -237,16 +242,7 @@ class Engine:
         self._unseen -= 1
         if self._unseen:
             return
-        warnings.warn(
-            f"`scheduler.step` was called, but no step of its {type(self.optimizer).__name__} was seen, "
-            "so its rate stays as it is. Call `optimizer.step()` first; if you did, give the scheduler the "
-            "optimizer whose own `step` is called: not another one, one whose `step` was replaced by a "
-            "function that does not call it, or one with two steps, like SAM's `first_step` and "
-            "`second_step`, of which its `base_optimizer` makes the second. See "
-            "https://pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate",
-            NoiseWarning,
-            stacklevel=4,
-        )
+        warn_unseen(self.optimizer)
 
     def _settle_first(self, first: FirstStep, loss: Loss | None) -> None:
         """Decide on the first step, now that its loss has come or is known not to."""

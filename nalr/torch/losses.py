@@ -73,8 +73,15 @@ class Losses:
         )
         return None
 
-    def of_step(self, loss: float | None, step_product: float) -> float | None:
-        """Return the loss to decide a step on; the change that gradients predict, where none was ever given.
+    @property
+    def offset(self) -> float:
+        """What the losses that decide are below those given: they follow estimates."""
+        return self._offset if self._given else 0.0
+
+    def of_step(self, loss: float | None, step_product: float) -> tuple[float | None, bool]:
+        """Return the loss to decide a step on, and whether it is the change that gradients predict.
+
+        That stands in where no loss was ever given.
 
         None, with one warning, where losses were given before: the two cannot be compared. So a loss that
         comes after such steps is not used either, with a warning: it may be that of an epoch, or of other
@@ -94,11 +101,11 @@ class Losses:
                     "No loss was given since the last step, so the rate is held: "
                     "call `step(loss)` after each."
                 )
-            return None if loss is None else loss - self._offset if self._offset else loss
+            return None if loss is None else loss - self._offset if self._offset else loss, False
         self._estimate -= 0.0 if math.isnan(step_product) else step_product
         if loss is None:
             self._estimated, self._in_a_row = self._estimated + 1, 0
-            return self._estimate
+            return self._estimate, True
         self._in_a_row += 1
         if self._in_a_row == 1:
             self._warn(
@@ -108,7 +115,7 @@ class Losses:
             )
         elif math.isfinite(loss):
             self._given, self._offset = True, loss - self._estimate
-        return self._estimate
+        return self._estimate, not self._given
 
     def _warn(self, message: str) -> None:
         if not self._warned:

@@ -107,7 +107,7 @@ class NoiseAdaptiveLR(Form, LRScheduler):
         self.optimizer = optimizer
         self.base_lrs: list[float | Tensor] = list(self.engine.rates.base)
         self._marked = []  # groups whose `initial_lr`, which other schedules read, is ours
-        for group, rate in zip(optimizer.param_groups, self.engine.rates.own(), strict=True):
+        for group, rate in zip(self.engine.optimizer.param_groups, self.engine.rates.own(), strict=True):
             if rate is not None and "initial_lr" not in group:
                 group["initial_lr"] = rate
                 self._marked.append(group)

@@ -91,7 +91,8 @@ class BlowUp:
         level = Level.NEW if view.level.above else Level.GRADIENTS
         if max(view.level.above, view.gradient.above) < self._settings.other_loss:
             return None
-        shorter = min(self._settings.clip / view.overlap.stretch, 1.0)
+        clip = self._settings.clip
+        shorter = clip / max(view.overlap.stretch, clip)
         rate = min(course.rate, self._base_lr) * shorter
         return Move(rate, Reason.LEVEL, ends_search=True, stretch=Stretch(0, level=level))
 

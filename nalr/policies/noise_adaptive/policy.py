@@ -183,9 +183,13 @@ class NoiseAdaptive(Policy):
 
     # -- from outside -------------------------------------------------------------------------------
 
+    def first_share(self, promise: float, loss: float, length: float = math.nan) -> float:
+        """Return the share to keep of a first step: it may promise at most a part of the loss."""
+        return self._start.share(promise, loss, length)
+
     def limit_first_step(self, promise: float, loss: float, length: float = math.nan) -> float:
-        """Return the share to keep of the first step: it may promise at most a part of the loss."""
-        share = self._start.share(promise, loss, length)
+        """Return `first_share`, and go on at this share of the rate."""
+        share = self.first_share(promise, loss, length)
         if share < 1.0:
             self._course.rate = max(share * self._course.rate, self._plan.min_lr)
         return share
