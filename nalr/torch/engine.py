@@ -107,9 +107,7 @@ class Engine:
         else:
             loss = checked(loss)  # what a closure returned
         found = self._measure(loss)
-        if found is not None:
-            self._decide(*found)
-        self.rates.multiply(self.adaptive.lr)
+        self.rates.multiply(self.adaptive.lr if found is None else self._decide(*found))
         if self._first is not None or (self.rollback is not None and self.rollback.due):
             self._hooks.finish = Engine._finish_step
         return True
@@ -203,8 +201,8 @@ class Engine:
             self.measurement.restart()
         self._turned = min(signs, default=1.0) < 0.0 or self.losses.shift != 0.0
 
-    def _decide(self, moments: Moments, loss: float, made: bool = False) -> None:
-        """Decide the rate of a step with these sums and this loss; `made`: of one that is made already."""
+    def _decide(self, moments: Moments, loss: float, made: bool = False) -> float:
+        """Return the rate of a step with these sums and this loss; `made`: of one that is made already."""
         self.losses.level = loss
         lr = self.adaptive.update_policy(moments, loss)
         schedule, share = self.rates.schedule, self.rates.share
@@ -217,6 +215,7 @@ class Engine:
             decision = self.adaptive.last_decision
             assert decision is not None
             self.rollback.follow(decision, self.steps)
+        return lr
 
     def give(self, loss: Any) -> None:
         """Take in the loss of the step just made; it serves the decision on the next.

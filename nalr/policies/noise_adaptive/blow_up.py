@@ -101,7 +101,7 @@ class BlowUp:
         if seen <= 2 and reach is None:
             return False
         runs_away = seen > 2 and (reach is None or reach > c.runaway_reach)
-        if runs_away and view.level.ran_away(view.loss, c.runaway_share, c.runaway_noise):
+        if runs_away and view.level.above:
             return True
         unstable = reach is None or reach > c.blow_up_reach
         return unstable and typical is not None and view.squared_norm > c.blow_up * typical

@@ -44,8 +44,13 @@ class LossLevel:
     OUTLIER = 25.0
     """A squared difference counts at most this many times the average: one spike is not the noise."""
 
-    def update(self, loss: float, change: float) -> None:
-        """Take in a loss and the gradients' account of the change since the last."""
+    def update(
+        self, loss: float, change: float, share: float = math.inf, deviations: float = math.inf
+    ) -> None:
+        """Take in a loss and the gradients' account of the change since the last.
+
+        `share` and `deviations` say what has run away: see `ran_away`.
+        """
         self.count += 1
         if math.isfinite(self.account + change):
             self.account += change
@@ -69,6 +74,7 @@ class LossLevel:
         if self.value < self.best:
             self.rebase()
         self.gained = max(self.fall, self.noise)
+        self.above = self.above + 1 if self.ran_away(loss, share, deviations) else 0
 
     def rebase(self, rise: float = 0.0) -> None:
         """Measure rises from here on against the present level less `rise`."""

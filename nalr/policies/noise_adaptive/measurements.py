@@ -39,10 +39,8 @@ class Measurements:
         c, moments, level, displacement = self._settings, evidence.moments, self.level, self.displacement
         self.curvature.update(moments, evidence.lr, lr, evidence.loss)
         self.overlap.update(moments, evidence.lr)
-        level.update(evidence.loss, self.curvature.loss_change)
+        level.update(evidence.loss, self.curvature.loss_change, c.runaway_share, c.runaway_noise)
         self.gradient.update(moments, evidence.lr, course.in_kick)
-        away = level.ran_away(evidence.loss, c.runaway_share, c.runaway_noise)
-        level.above = level.above + 1 if away else 0
         typical = self.gradient.typical
         exploded = typical is not None and moments.mean_squared_norm > c.blow_up * typical
         self.gradient.above = self.gradient.above + 1 if exploded else 0

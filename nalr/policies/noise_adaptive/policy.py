@@ -112,7 +112,8 @@ class NoiseAdaptive(Policy):
         if self._anneal is not None and view.agreement.follows and not waits:
             self._anneal.advance(view)
         move = self._start.judge(view, course) if course.seen == 0 else self._first_move(view)
-        self._sunk.follow(move, view, course.rate)
+        if move.rate != course.rate:
+            self._sunk.follow(move, view, course.rate)
         self._apply(move, view.step)
         anneal, shortening = self._annealed(evidence.step), self._shortening(view)
         course.seen += 1
@@ -128,7 +129,8 @@ class NoiseAdaptive(Policy):
             "cuts": float(course.cuts),
             "agreement": float(view.agreement.follows and view.agreement.in_all),
         }
-        self._sunk.tell(course.rate, view.step)
+        if self._sunk.state.sunk:
+            self._sunk.tell(course.rate, view.step)
         # A shortened step stands in the record, but for moves that begin a new stretch: those always do.
         clipped = shortening < 1.0 and move.stretch is None
         return Decision(course.rate * anneal * shortening, Reason.CLIP if clipped else move.reason, numbers)
@@ -142,7 +144,8 @@ class NoiseAdaptive(Policy):
             move = rule.judge(view, course)
             if move is not None:
                 return move
-        return self._sunk.judge(view, course) or self._growth.judge(view, course)
+        again = self._sunk.judge(view, course) if self._sunk.state.sunk else None
+        return again or self._growth.judge(view, course)
 
     def _apply(self, move: Move, step: int) -> None:
         """Change the course of the run by a move."""

@@ -68,11 +68,18 @@ UPHILL = {"overlap": StepOverlap(cosine=0.0, last=-0.9)}
 
 
 def test_one_loss_far_above_all_that_was_gained_has_run_away():
-    known = {"curvature": StepCurvature(reach=1.5)}
-    assert blow_up(loss=1e3, level=level(calm=0.1), **known).reason is Reason.BLOW_UP
-    assert blow_up(loss=1e3, level=level(calm=1e3), **known) is None  # such losses are common here
-    assert blow_up(loss=13.0, level=level(calm=0.1), **known) is None
-    assert blow_up(loss=1e3, level=level(calm=0.1), curvature=StepCurvature(reach=0.9)) is None  # short steps
+    c = BlowUpSettings()
+
+    def ran_away(loss, calm=0.1, reach=1.5):
+        """Judge a run that is taken to `loss` from a level of 10, of twelve at first."""
+        seen = level(calm=calm, start=12.0, previous=10.0, count=50)
+        seen.update(loss, 0.0, c.runaway_share, c.runaway_noise)
+        return blow_up(loss=loss, level=seen, curvature=StepCurvature(reach=reach))
+
+    assert ran_away(1e3).reason is Reason.BLOW_UP
+    assert ran_away(1e3, calm=1e3) is None  # such losses are common here
+    assert ran_away(13.0) is None
+    assert ran_away(1e3, reach=0.9) is None  # short steps
 
 
 def test_where_curvature_is_not_known_a_loss_runs_away_only_with_a_second_witness():
