@@ -123,6 +123,11 @@ class SampleNorms:
         """
         return tuple(name for name, module in self.model.named_modules() if mixes_samples(module))
 
+    @property
+    def outgrown(self) -> bool:
+        """Whether the last `collect` found trainable parameters that the model did not have at the start."""
+        return self._coverage.grown
+
     def covered_parameters(self) -> list[nn.Parameter]:
         """Return the parameters that `squared_norms` sums over, each once."""
         return self._coverage.parameters()

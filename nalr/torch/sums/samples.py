@@ -65,6 +65,9 @@ class SampleSource:
                 raise
             self._end(f"Norms of samples are no longer measured: {error}")
             return None
+        if self.norms.outgrown:
+            self._renew()
+            return None
         if self._left:
             self._left -= 1
             self._review()
@@ -99,6 +102,14 @@ class SampleSource:
                 NoiseWarning,
                 stacklevel=2,
             )
+
+    def _renew(self) -> None:
+        """Hang hooks on the layers that are new to the model too; what they do shows in its next passes."""
+        self.norms.close()
+        scale, self.norms = self.norms.scale, SampleNorms(self.norms.model)
+        self.norms.scale = scale
+        self._left = CHECKED
+        self._review()
 
     def _end(self, message: str = "") -> None:
         self.active = False
