@@ -282,7 +282,7 @@ class Engine:
         """Return everything needed to go on exactly, as `torch.load(weights_only=True)` reads it."""
         state = {
             "controller": self.adaptive.state_dict(),
-            "measurement": self.measurement.state_dict(parameters_of(self.optimizer)),
+            "measurement": self.measurement.state_dict(parameters_of(self.optimizer), self._awaited),
             "steps": self.steps,
             "losses": self.losses.state_dict(),
             "rates": self.rates.state_dict(),

@@ -181,8 +181,16 @@ class Measurement:
             num_rows=count, total_weight=float(count), mean_squared_norm=squared_norm, sum_squares=spread
         )
 
-    def state_dict(self, parameters: list[Tensor]) -> dict[str, Any]:
-        """Return the state: the path, unless these are other parameters, and how gradients were scaled."""
+    def state_dict(self, parameters: list[Tensor], awaited: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the state: the path, unless these are other parameters, and how gradients were scaled.
+
+        An awaited state, whose last parameters are not there yet, goes on unless the first ones are others.
+        """
+        if awaited is not None:
+            sizes = [p.numel() for p in parameters]
+            if awaited["path"]["sizes"][: len(sizes)] != sizes:
+                awaited = {**awaited, "path": {"sizes": sizes, "signs": [], "tracks": []}}
+            return awaited
         return {
             "path": self.path.state_dict(parameters),
             "known": self.known,
