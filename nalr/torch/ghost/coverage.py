@@ -89,6 +89,11 @@ class Coverage:
             elif parameter.grad is not None and id(parameter) not in self.called:
                 self.withdraw(id(parameter), "got its gradient without a call of the layer that holds it")
 
+    @property
+    def count_against(self) -> int:
+        """How many parameters were given up, at the start or since."""
+        return len(self._against)
+
     def withdraw(self, key: int, reason: str) -> None:
         """Give up the parameter of `id` key, for the first reason that is found."""
         self._against.setdefault(key, reason)

@@ -88,3 +88,46 @@ def test_a_layer_that_joins_in_mid_run_is_covered_from_its_second_step_on(noise,
             else:
                 assert seen[-1] == (16, pytest.approx(expected, rel=1e-9))
     assert scheduler.reading().source == "samples"
+
+
+class Switched(nn.Module):
+    """A second layer that is used from some step on, in a way that has no norms of samples."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second, self.use = nn.Linear(3, 2), nn.Linear(2, 2), "not"
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        if self.use == "other rows":
+            return x + self.second(x.reshape(-1, 2, 2)).reshape(-1, 2)
+        return x + x @ self.second.weight if self.use == "outside" else x
+
+
+REASONS = {"other rows": "was given 8 rows where the model was given 16", "outside": "without a call"}
+
+
+@pytest.mark.parametrize("use", REASONS)
+@pytest.mark.parametrize("noise", ["samples", "auto"])
+def test_a_layer_that_turns_out_late_not_to_be_covered_is_named_or_ends_the_samples(noise, use):
+    model = Switched().double()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-6)
+    scheduler = nalr.torch.NoiseAdaptiveLR(optimizer, noise=noise, model=model, max_lr=1.01e-6)
+    sources = []
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for step in range(STEPS):
+            model.use = use if step >= 5 else "not"
+            optimizer.zero_grad()
+            loss = loss_of(model, step)
+            loss.backward()
+            optimizer.step()
+            scheduler.step(loss)
+            sources.append(scheduler.reading().source)
+    if noise == "samples":
+        (warning,) = told
+        assert "do not cover second.weight" in str(warning.message) and REASONS[use] in str(warning.message)
+        assert sources == ["samples"] * STEPS
+    else:
+        assert not told and sources == ["samples"] * 5 + ["steps"] * (STEPS - 5)
