@@ -281,7 +281,7 @@ class Engine:
         """Return everything needed to go on exactly, as `torch.load(weights_only=True)` reads it."""
         state = {
             "controller": self.adaptive.state_dict(),
-            "measurement": self.measurement.state_dict(),
+            "measurement": self.measurement.state_dict(parameters_of(self.optimizer), self._awaited),
             "steps": self.steps,
             "losses": self.losses.state_dict(),
             "rates": self.rates.state_dict(),
@@ -313,10 +313,7 @@ class Engine:
         if path is not self.measurement.path:
             self.measurement.follow(parameters)
         self._awaited = None if same else measured
-        if same:
-            self.measurement.load_state_dict(measured)
-        else:
-            self.measurement.restart()
+        self.measurement.load_state_dict(measured)
         self.steps = state["steps"]
         self._turned = True  # perhaps: the next step looks
         self._unseen = 2  # the loss of the step before the save may come

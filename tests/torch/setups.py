@@ -31,7 +31,6 @@ OPTIMIZERS: dict[str, Callable[..., optim.Optimizer]] = {
     "adamax": optim.Adamax,
     "adadelta": optim.Adadelta,
     "asgd": optim.ASGD,
-    "lbfgs": partial(optim.LBFGS, max_iter=4),
 }
 TENSOR_RATES = ("sgd", "momentum", "adam", "adamw loop")
 """Optimizers that take their rate as a tensor."""
@@ -68,8 +67,6 @@ class Setup:
     @property
     def sensible(self) -> bool:
         """Whether torch itself takes these parts together."""
-        if self.closures and (self.scaler or self.second is not None or self.model == "empty groups"):
-            return False
         if self.schedule.endswith("inside") and self.form == "wrapper":
             return False
         if self.wide and self.optimizer in ("nadam", "asgd"):  # torch rounds their state when it loads it
@@ -77,15 +74,10 @@ class Setup:
         return not self.tensor_rate or self.optimizer in TENSOR_RATES
 
     @property
-    def closures(self) -> bool:
-        """Whether the optimizer steps by closures alone."""
-        return self.optimizer.startswith("lbfgs")
-
-    @property
     def grows(self) -> bool:
         """Whether torch lets another group be added: schedules that start from `base_lrs` do not."""
         chains = self.schedule not in ("lambda", "sequential", "sequential inside")
-        return chains and not self.closures and len(self.added) < 2
+        return chains and len(self.added) < 2
 
     @property
     def dtype(self) -> torch.dtype:

@@ -204,7 +204,7 @@ class Side:
             losses = self._gradients(plan)
             return torch.tensor(losses[0], dtype=torch.float64)
 
-        by_closure = self.setup.closures or (plan.closure and self.scaler is None)
+        by_closure = plan.closure and self.scaler is None
         if not by_closure:
             losses = self._gradients(plan)
         with self.rates(rates):

@@ -40,11 +40,14 @@ class Coverage:
         self._names = {id(parameter): name for name, parameter in model.named_parameters()}
         self.called: set[int] = set()  # parameters, by id, of which a layer was ever called
         self._against = _reasons_against(model)
+        self.grown = False
+        """Whether the model was given parameters since: `withdraw_uncalled` looks."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is known by name: a copy has other parameters."""
         return {
             "model": self.model,
+            "names": list(self._names.values()),
             "called": [self._names[key] for key in self.called if key in self._names],
             "against": {self._names[key]: why for key, why in self._against.items() if key in self._names},
         }
@@ -52,7 +55,8 @@ class Coverage:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.model = state["model"]
         keys = {name: id(parameter) for name, parameter in self.model.named_parameters()}
-        self._names = {key: name for name, key in keys.items()}
+        self._names = {keys[name]: name for name in state["names"] if name in keys}
+        self.grown = False
         self.called = {keys[name] for name in state["called"] if name in keys}
         self._against = {keys[name]: why for name, why in state["against"].items() if name in keys}
 
@@ -78,9 +82,17 @@ class Coverage:
 
     def withdraw_uncalled(self) -> None:
         """Give up parameters that have a gradient although their layers were never called."""
-        for parameter in self.parameters():
-            if parameter.grad is not None and id(parameter) not in self.called:
+        self.grown = False
+        for parameter in self.model.parameters():
+            if parameter not in self:
+                self.grown |= parameter.requires_grad and id(parameter) not in self._names
+            elif parameter.grad is not None and id(parameter) not in self.called:
                 self.withdraw(id(parameter), "got its gradient without a call of the layer that holds it")
+
+    @property
+    def count_against(self) -> int:
+        """How many parameters were given up, at the start or since."""
+        return len(self._against)
 
     def withdraw(self, key: int, reason: str) -> None:
         """Give up the parameter of `id` key, for the first reason that is found."""

@@ -123,6 +123,16 @@ class SampleNorms:
         """
         return tuple(name for name, module in self.model.named_modules() if mixes_samples(module))
 
+    @property
+    def outgrown(self) -> bool:
+        """Whether the last `collect` found trainable parameters that the model did not have at the start."""
+        return self._coverage.grown
+
+    @property
+    def given_up(self) -> int:
+        """How many parameters turned out not to be covered: it grows where a call or a pass shows it."""
+        return self._coverage.count_against
+
     def covered_parameters(self) -> list[nn.Parameter]:
         """Return the parameters that `squared_norms` sums over, each once."""
         return self._coverage.parameters()

@@ -181,10 +181,18 @@ class Measurement:
             num_rows=count, total_weight=float(count), mean_squared_norm=squared_norm, sum_squares=spread
         )
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state: the path, and how its last gradient was scaled."""
+    def state_dict(self, parameters: list[Tensor], awaited: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the state: the path, unless these are other parameters, and how gradients were scaled.
+
+        An awaited state, whose last parameters are not there yet, goes on unless the first ones are others.
+        """
+        if awaited is not None:
+            sizes = [p.numel() for p in parameters]
+            if awaited["path"]["sizes"][: len(sizes)] != sizes:
+                awaited = {**awaited, "path": {"sizes": sizes, "signs": [], "tracks": []}}
+            return awaited
         return {
-            "path": self.path.state_dict(),
+            "path": self.path.state_dict(parameters),
             "known": self.known,
             "last_factor": self.last_factor,
             "ratio": self.scales.ratio,
@@ -193,9 +201,12 @@ class Measurement:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take the state of `state_dict` exactly."""
-        self.path.load_state_dict(state["path"])
-        self.known, self.last_factor = state["known"], state["last_factor"]
+        """Take the state of `state_dict` exactly; the path begins anew where it is of other parameters."""
+        if self.path.check(state["path"]):
+            self.path.load_state_dict(state["path"])
+            self.known, self.last_factor = state["known"], state["last_factor"]
+        else:
+            self.restart()
         self.scales.ratio = state["ratio"]
         if self.samples is not None:
             self.samples.norms.scale = state["scale"]

@@ -147,8 +147,16 @@ class TensorPath:
             totals = [t + s for t, s in zip(totals, joined.tolist(), strict=True)]
         return PathSums(*totals)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state: four rows of values for each parameter, and its sign; copies."""
+    def state_dict(self, parameters: Sequence[Tensor] | None = None) -> dict[str, Any]:
+        """Return the state: four rows of values for each parameter, and its sign; copies.
+
+        Parameters
+        ----------
+        parameters : sequence of Tensor, optional
+            Where this path is not of these, the state is that of a path of them which has not begun.
+        """
+        if parameters is not None and not self.is_of(parameters):
+            return {"sizes": [p.numel() for p in parameters], "signs": [], "tracks": []}
         sizes, signs = [window.size for window in self.windows], list(self.signs)
         return {"sizes": sizes, "signs": signs, "tracks": [track.values.clone() for track in self._tracks]}
 
@@ -163,6 +171,8 @@ class TensorPath:
 
     def check(self, state: dict[str, Any]) -> bool:
         """Return whether `state` is of these parameters; False if groups were added to these or to those.
+
+        False also of a state that has not begun.
 
         Raises
         ------

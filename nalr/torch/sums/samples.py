@@ -16,7 +16,7 @@ from nalr.torch.sums.ranks import SampleTotals
 from nalr.torch.sums.views import wide
 
 CHECKED = 2
-"""Steps after which coverage is read again: some layers show only in a pass what they do."""
+"""Steps after which coverage is read again in any case: some layers show only in a pass what they do."""
 
 RANGE = (1e-20, 1e20)
 """Where squared norms in float32 are exact to rounding: its own range is 10⁻³⁸ to 10³⁸, and those of single
@@ -65,8 +65,11 @@ class SampleSource:
                 raise
             self._end(f"Norms of samples are no longer measured: {error}")
             return None
-        if self._left:
-            self._left -= 1
+        if self.norms.outgrown:
+            self._renew()
+            return None
+        if self._left or self.norms.given_up != self._given_up:
+            self._left = max(self._left - 1, 0)
             self._review()
         if drawn is None or not self.active:
             return None
@@ -87,7 +90,7 @@ class SampleSource:
 
     def _review(self) -> None:
         """End where this source is optional and does not cover all; else name what is new."""
-        uncovered = self.norms.uncovered
+        uncovered, self._given_up = self.norms.uncovered, self.norms.given_up
         if self.optional:
             if uncovered or self.norms.mixing or hasattr(self.norms.model, "_orig_mod"):
                 self._end()
@@ -99,6 +102,14 @@ class SampleSource:
                 NoiseWarning,
                 stacklevel=2,
             )
+
+    def _renew(self) -> None:
+        """Hang hooks on the layers that are new to the model too; what they do shows in its next passes."""
+        self.norms.close()
+        scale, self.norms = self.norms.scale, SampleNorms(self.norms.model)
+        self.norms.scale = scale
+        self._left = CHECKED
+        self._review()
 
     def _end(self, message: str = "") -> None:
         self.active = False

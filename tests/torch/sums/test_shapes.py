@@ -134,6 +134,41 @@ def test_memory_that_is_laid_out_anew_begins_a_new_path(change, on_device):
     assert sums.step_product == pytest.approx((weight.grad * step).sum().item(), rel=1e-6)
 
 
+SAVED = {**CHANGED, "larger": lambda data: torch.ones(9, 6), "none": lambda data: torch.ones(0, 6)}
+
+
+@ON_DEVICE
+@pytest.mark.parametrize("change", SAVED)
+def test_a_run_saved_between_such_a_change_and_the_next_step_goes_on_as_if_not_saved(change, on_device):
+    def make(data):
+        weight = nn.Parameter(data)
+        optimizer = torch.optim.SGD([weight], lr=1e-3)
+        scheduler = nalr.torch.NoiseAdaptiveLR(optimizer, on_device=on_device, rollback=True)
+        return weight, optimizer, scheduler
+
+    def train(weight, optimizer, scheduler, first, last):
+        for step in range(first, last):
+            optimizer.zero_grad()
+            for part in range(2):
+                loss = (1.0 + (weight - step - part).square().sum()) / 2
+                loss.backward()
+            nn.utils.clip_grad_norm_([weight], 1.0)  # read by the ratio of the step before
+            optimizer.step()
+            scheduler.step(2.0 * loss.detach())
+
+    run = make(torch.arange(30.0).reshape(5, 6))
+    train(*run, 0, 4)
+    weight, optimizer, scheduler = run
+    weight.data, weight.grad = SAVED[change](weight.data), None
+    fresh = make(weight.data.clone(memory_format=torch.preserve_format))
+    fresh[1].load_state_dict(optimizer.state_dict())
+    fresh[2].load_state_dict(scheduler.state_dict())
+    assert fresh[2].engine.measurement.scales.ratio == scheduler.engine.measurement.scales.ratio > 1.0
+    for each in (run, fresh):
+        train(*each, 4, 5)  # the old one's hooks are of other memory in this step
+    assert torch.equal(fresh[0], weight) and fresh[2].get_last_lr() == scheduler.get_last_lr()
+
+
 @ON_DEVICE
 @pytest.mark.parametrize("size", [4, 4000])
 def test_a_gradient_of_another_size_is_not_read(size, on_device):

@@ -112,6 +112,28 @@ def test_a_state_saved_before_a_group_was_added_goes_on_as_if_it_were_added_then
     assert train(again, range(20, 40), bad=25) == train(run, range(20, 40), bad=25)
 
 
+@pytest.mark.parametrize("rollback", [False, True])
+@pytest.mark.parametrize("more", [False, True])
+def test_a_state_saved_again_before_the_next_step_is_still_the_first_one(more, rollback):
+    """It holds more parameters than the run that took it has yet, or fewer."""
+    run = start(rollback=rollback)
+    train(run, range(10))
+    saved = state_of(run)
+    add(*run[:2])
+    if more:
+        train(run, range(10, 20))
+        saved = state_of(run)
+    between = start(both=not more, rollback=rollback)
+    between[2].load_state_dict(saved[2])
+    again = model, optimizer, scheduler = start(both=not more, rollback=rollback)
+    scheduler.load_state_dict(state_of(between)[2])
+    if more:
+        add(model, optimizer)
+    model.load_state_dict(run[0].state_dict())
+    optimizer.load_state_dict(state_of(run)[1])
+    assert train(again, range(20, 40), bad=30) == train(run, range(20, 40), bad=30)
+
+
 def test_a_state_with_more_parameters_serves_a_run_that_never_gets_them():
     run = start(both=True)
     train(run, range(20))
