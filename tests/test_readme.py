@@ -58,9 +58,9 @@ def test_every_number_comes_from_a_report_that_its_section_links(section):
 
 
 def test_a_number_without_a_report_is_found():
-    assert unsourced_numbers("See [race](docs/reports/race.md): 33 problems, 34.5 times, −1.67.", ROOT) == [
-        "34.5"
-    ]
+    assert unsourced_numbers(
+        "See [race](docs/reports/race-first.md): 33 problems, 34.5 times, −1.67.", ROOT
+    ) == ["34.5"]
     assert unsourced_numbers("A page without reports, [start](docs/start.md): 33 problems.", ROOT) == ["33"]
 
 
