@@ -24,7 +24,7 @@ def gently(name: str, dtype: torch.dtype) -> Training:
     """Return a training whose first step is short enough to be kept: rows alone cannot tell its promise."""
     training = Training(OPTIMIZERS[name], dtype)
     for group in training.optimizer.param_groups:
-        group["lr"] *= 0.3 if name == "momentum" else 1.0
+        group["lr"] *= 0.1 if name == "momentum" else 1.0
     return training
 
 
