@@ -158,7 +158,7 @@ class Engine:
         )
         history.unit = "sample" if self.sized else UNITS[self.measurement.source]
         if self.steps == 1:
-            self._first = FirstStep(parameters, moments, number)
+            self._first = FirstStep(parameters, moments, number, self.rates.schedule * self.rates.share)
             moments = self._first.moments
             if number is None:
                 return None

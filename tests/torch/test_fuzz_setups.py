@@ -149,7 +149,7 @@ class Fuzz(RuleBasedStateMachine):
             self.main.step(plan)
             told = self.main.told(own) if reference is not None else own
             first = measured == 0 < self.main.form.engine.steps  # a scaler may have left out those before
-            settling = self.unsettled and plan.wreck != "all none"
+            settling = self.unsettled
             self.twin.step(plan, self.at_most(own, reference) if first else told)
         if first or settling:
             self.first.append(before)

@@ -33,6 +33,8 @@ class FirstStep:
         The sums of the step.
     loss : float or None
         The loss that the step is to lower; None if it comes later.
+    schedule : float
+        What the user's own schedule makes of the base rate in it.
 
     Attributes
     ----------
@@ -42,17 +44,18 @@ class FirstStep:
         |s|/|x|, and what it grows to; nan until it has been measured, and where |x| is zero.
     """
 
-    def __init__(self, parameters: Sequence[Tensor], moments: Moments, loss: float | None) -> None:
+    def __init__(
+        self, parameters: Sequence[Tensor], moments: Moments, loss: float | None, schedule: float = 1.0
+    ) -> None:
         self.moments, self.loss = moments, loss
         self.promise, self.length = 0.0, math.nan
         self._kept = 1.0  # share of the step that was kept so far
         self._parameters = parameters
         self._before = [p.detach().clone() for p in parameters]
-        self.moments = moments._replace(parameters_squared_norm=self._squared_norm())
-
-    def _squared_norm(self) -> float:
-        """Return |x|² before the step."""
-        return sum(float(torch.sum(x * x)) for x in (before.to(wide(before)) for before in self._before))
+        self._squared_norm = sum(float(torch.sum(x.to(wide(x)) ** 2)) for x in self._before)
+        # A step at a share of the base rate is as long for its parameters as the whole for larger ones.
+        seen = self._squared_norm / schedule**2 if schedule else math.nan
+        self.moments = moments._replace(parameters_squared_norm=seen)
 
     @property
     def waiting(self) -> bool:
@@ -77,8 +80,8 @@ class FirstStep:
                 squared_gradient += float(torch.sum(gradient * gradient))
         along = product >= ALONG * math.sqrt(squared_step * squared_gradient)
         self.length = math.nan
-        if self.moments.parameters_squared_norm > 0.0:
-            self.length = accumulation * math.sqrt(squared_step / self.moments.parameters_squared_norm)
+        if self._squared_norm > 0.0:
+            self.length = accumulation * math.sqrt(squared_step / self._squared_norm)
         self.promise = 0.0 if along and accumulation == 1.0 else accumulation * factor * product
 
     @torch.no_grad()
