@@ -316,7 +316,8 @@ def test_a_wrong_option_is_refused_in_one_line():
 def test_ctrl_c_exits_with_130_and_one_line(tmp_path):
     started = tmp_path / "started"
     script = (
-        "import sys, pathlib, nalr.cli\n"
+        "import signal, sys, pathlib, nalr.cli\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs ignore it
         "from nalr_bench.parallel import Workers\n"
         "stream = Workers.stream\n"
         "def touched(self, function, items):\n"
