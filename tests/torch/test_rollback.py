@@ -8,6 +8,8 @@ import torch
 import nalr.torch
 from tests.torch.training import OPTIMIZERS, Training
 
+pytestmark = pytest.mark.filterwarnings("ignore:The learning rate has sunk")  # and may, here
+
 EACH = pytest.mark.parametrize("name", OPTIMIZERS)
 
 

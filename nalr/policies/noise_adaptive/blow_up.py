@@ -34,6 +34,8 @@ class BlowUpSettings:
     """… and the gradients' own account must show this share of the rise, …"""
     blow_up_lost: float = 0.4
     """… or of this share of all gained, where the loss has not risen."""
+    blow_up_jump: float = 30.0
+    """A step so many times longer than usual needs no account: gradients may vanish where it ended."""
     other_loss: int = 3
     """Explosions in a row that no step explains: then it is another loss, not an outlier."""
     clip: float = 4.0
@@ -77,6 +79,8 @@ class BlowUp:
         if view.curvature.reach is not None or view.pathless:
             return True
         c, level = self._settings, view.level
+        if view.overlap.jump > c.blow_up_jump:
+            return True
         if view.overlap.last > -c.blow_up_overlap:
             return False
         lost = level.best + c.blow_up_lost * level.fall  # where gradients alone exploded

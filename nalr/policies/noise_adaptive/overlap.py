@@ -26,6 +26,9 @@ class StepOverlap:
     lengths: float = 0.0  # … and of |ḡ′||s|, …
     weight: float = 0.0  # … both to be divided by this
     stretch: float = 1.0  # |s|/η of the last step over what was usual before it
+    length: float = 1.0  # |s| of the last step over what was usual before it
+    jump: float = 1.0  # the same, or that of the step before where it was more: a loss may come a step late
+    squares: float = 0.0  # average of |s|²
     steps: float = 0.0  # average of |s|²/η²
     gradients: float = 0.0  # average of |ḡ|²
     scale_weight: float = 0.0  # what these two are to be divided by
@@ -49,6 +52,10 @@ class StepOverlap:
         usual = self.steps / self.scale_weight if self.steps > 0.0 else length
         self.stretch = math.sqrt(min(length / usual, 1e300)) if usual > 0.0 else 1.0
         self.steps = keep * self.steps + (1.0 - keep) * min(length, self.OUTLIER * usual)
+        usual = self.squares / self.scale_weight if self.squares > 0.0 else squared
+        before, self.length = self.length, math.sqrt(min(squared / usual, 1e300)) if usual > 0.0 else 1.0
+        self.jump = max(self.length, before)
+        self.squares = keep * self.squares + (1.0 - keep) * min(squared, self.OUTLIER * usual)
         self.scale_weight = keep * self.scale_weight + (1.0 - keep)
         self.gradients = keep * self.gradients + (1.0 - keep) * norm
         self.longest = max(self.longest, min(moments.displacement_squared_norm, sys.float_info.max))
