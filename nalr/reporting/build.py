@@ -55,7 +55,7 @@ def report(history: Any) -> Report:
     ...     params = params - lr * gradients.mean(axis=0)
     >>> report = nalr.report(adaptive)
     >>> report.steps, [phase.kind for phase in report.phases]
-    (300, ['ramped', 'annealed'])
+    (300, ['ramped', 'annealed', 'held'])
     >>> print(str(report).splitlines()[0])
     300 steps
     """
