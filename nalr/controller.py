@@ -131,6 +131,7 @@ class NoiseAdaptiveLR:
         self._path.reset()
         self._state = _saving.RunState()
         self._decision: Decision | None = None
+        self._told_end = False  # a run that is resumed past its end is told again
 
     # -- one step -----------------------------------------------------------------------------------
 
@@ -252,9 +253,10 @@ class NoiseAdaptiveLR:
         numbers = (state.step, loss, smoothed, decision, moments.total_weight, averages)
         self.history.record(*numbers, self.estimator)
         state.lr, state.applied_lr = decision.lr, decision.lr if usable else 0.0
-        if state.step == self.total_steps:
-            _checks.warn_past_end(state.step, decision.lr)
         state.step += 1
+        if self.total_steps is not None and state.step > self.total_steps and not self._told_end:
+            self._told_end = True
+            _checks.warn_past_end(self.total_steps, decision.lr)
         return decision.lr
 
     def _ask(self, moments: Moments, loss: float, variance: float) -> Decision:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nalr import LossSmoother, Moments, NoiseAdaptiveLR, NoiseEstimator, create_noisy_landscape
+from nalr import LossSmoother, Moments, NoiseAdaptiveLR, NoiseEstimator, NoiseWarning, create_noisy_landscape
 from nalr.arrays.gradients import as_rows
 from nalr.policies import AdaScale, Constant, NoiseAdaptive, Reason, WarmupCosine, WarmupLinear
 from tests.noise.test_estimator import same
@@ -182,12 +182,13 @@ def test_a_run_resumed_with_another_horizon_goes_on_as_if_so_planned(planned, ma
     assert 0.5 < first_ratio < 2.0 and 0.5 < later < 2.0
 
 
-def test_a_run_resumed_past_its_new_horizon_stands_still():
+def test_a_run_resumed_past_its_new_horizon_stands_still_and_says_so():
     first, resumed = (NoiseAdaptiveLR(0.01, total_steps=total) for total in (800, 400))
     _, x = bowl_run(first, 0, 500, np.ones(3))
     resumed.load_state_dict(first.state_dict())
-    rates, _ = bowl_run(resumed, 500, 600, x)
-    assert rates.max() < 1e-6
+    with pytest.warns(NoiseWarning, match="All 400 decisions") as seen:
+        rates, _ = bowl_run(resumed, 500, 600, x)
+    assert rates.max() < 1e-6 and len(seen) == 1
 
 
 @pytest.mark.parametrize("kind", [WarmupCosine, WarmupLinear, lambda: AdaScale(WarmupCosine())])

@@ -116,7 +116,11 @@ def parameters_of(optimizer: Optimizer) -> list[Tensor]:
 def _measured(optimizer: Optimizer) -> list[Tensor]:
     """Return the parameters that can have a gradient; frozen complex and integer ones are not among them."""
     held = [p for group in optimizer.param_groups for p in group["params"]]
-    return [p for p in held if p.is_floating_point() or p.requires_grad]
+    return [p for p in held if _able(p)]
+
+
+def _able(parameter: Tensor) -> bool:
+    return parameter.is_floating_point() or parameter.requires_grad
 
 
 def senses_of(optimizer: Optimizer) -> tuple[list[float], float]:
@@ -127,7 +131,7 @@ def senses_of(optimizer: Optimizer) -> tuple[list[float], float]:
     signs, trained = [], set()
     for group in optimizer.param_groups:
         sign = -1.0 if group.get("maximize") else 1.0
-        measured = [p for p in group["params"] if p.is_floating_point() or p.requires_grad]
+        measured = [p for p in group["params"] if _able(p)]
         signs += [sign] * len(measured)
         if any(p.requires_grad for p in measured):
             trained.add(sign)
@@ -148,9 +152,7 @@ def parameters_with_gradients(optimizer: Optimizer) -> tuple[list[Tensor], bool]
     TypeError
         If a gradient is sparse.
     """
-    parameters = [
-        p for g in optimizer.param_groups for p in g["params"] if p.is_floating_point() or p.requires_grad
-    ]
+    parameters = _measured(optimizer)
     has_gradient = False
     for parameter in parameters:
         gradient = parameter.grad

@@ -101,11 +101,11 @@ class BlowUp:
         return Move(rate, Reason.LEVEL, ends_search=True, stretch=Stretch(0, level=level))
 
     def _exploded(self, view: View, seen: int) -> bool:
-        c, reach, typical = self._settings, view.curvature.reach, view.gradient.typical
+        c, reach = self._settings, view.curvature.reach
         if seen <= 2 and reach is None:
             return False
         runs_away = seen > 2 and (reach is None or reach > c.runaway_reach)
         if runs_away and view.level.above:
             return True
         unstable = reach is None or reach > c.blow_up_reach
-        return unstable and typical is not None and view.squared_norm > c.blow_up * typical
+        return unstable and view.gradient.above > 0

@@ -35,12 +35,17 @@ class GradientLevel:
     PERSISTENCE_DECAY = 0.95
     """Memory of `persistence`."""
 
-    def update(self, moments: Moments, made: float, in_kick: bool) -> None:
-        """Take in the gradient of the step before, which was made with `made`, and what is left of it."""
+    def update(self, moments: Moments, made: float, in_kick: bool, explosion: float = math.inf) -> None:
+        """Take in the gradient of the step before, which was made with `made`, and what is left of it.
+
+        `explosion` is how many times its average |ḡ|² is when the gradient exploded.
+        """
         before, self.before = self.before, moments.mean_squared_norm
         if before is None:
             return
         self._average(before, in_kick)
+        exploded = self.typical is not None and self.before > explosion * self.typical
+        self.above = self.above + 1 if exploded else 0
         product = moments.step_product / made if made > 0.0 else math.nan
         if before > 0.0 and not math.isnan(product):
             ratio = min(max(product / before, -1.0), 1.0)

@@ -40,10 +40,7 @@ class Measurements:
         self.curvature.update(moments, evidence.lr, lr, evidence.loss)
         self.overlap.update(moments, evidence.lr)
         level.update(evidence.loss, self.curvature.loss_change, c.runaway_share, c.runaway_noise)
-        self.gradient.update(moments, evidence.lr, course.in_kick)
-        typical = self.gradient.typical
-        exploded = typical is not None and moments.mean_squared_norm > c.blow_up * typical
-        self.gradient.above = self.gradient.above + 1 if exploded else 0
+        self.gradient.update(moments, evidence.lr, course.in_kick, c.blow_up)
         noise = None if math.isnan(evidence.noise_variance) else max(evidence.noise_variance, 0.0)
         floor = None if noise is None else self._floor(lr, noise, course.seen)
         plain = self.curvature.plain or self.overlap.steps == 0.0

@@ -26,11 +26,10 @@ def skipped_steps(report: Report, run: Run) -> Remark | None:
     count = report.reasons.get("skip", 0)
     if not count:
         return None
-    at = at_step(run.first_step_of("skip"))
-    since = f", first{at}" if at else ""
     return Remark(
         "skipped steps",
-        f"{times(count)} in {report.steps} steps the loss or the gradient was not finite{since}.",
+        f"{times(count)} in {report.steps} steps the loss or the gradient was not "
+        f"finite{_since(run, 'skip')}.",
         "Look at the data and the precision there (float16 overflows above 65504). A single one is left out "
         "unharmed; each further one in a row halves the rate.",
     )
@@ -61,12 +60,10 @@ def another_level(report: Report, run: Run) -> Remark | None:
     count = report.reasons.get("level", 0)
     if not count:
         return None
-    at = at_step(run.first_step_of("level"))
-    since = f", first{at}" if at else ""
     return Remark(
         "another level",
         f"{times(count)} in {report.steps} steps the loss or its gradients went up to another level, which "
-        f"no step explains{since}.",
+        f"no step explains{_since(run, 'level')}.",
         "See whether the loss, its scale or the data changed there. If that was intended, there is "
         "nothing to do.",
     )
@@ -83,3 +80,9 @@ def clipped_often(report: Report, run: Run) -> Remark | None:
         "shortened.",
         "The noise has heavy tails: look for outlying samples; a larger batch or a robust loss would help.",
     )
+
+
+def _since(run: Run, reason: str) -> str:
+    """Return where the first step with a reason was, if that is recorded."""
+    at = at_step(run.first_step_of(reason))
+    return f", first{at}" if at else ""

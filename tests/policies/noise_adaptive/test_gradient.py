@@ -7,10 +7,13 @@ import pytest
 from nalr import Moments
 from nalr.policies.noise_adaptive.gradient import GradientLevel
 
+EXPLOSION = 100.0
+
 
 def take(level, squared_norm, times=1):
     for _ in range(times):
-        level.update(Moments(4, 4.0, 2, squared_norm, 0.0, step_product=math.nan), 0.1, in_kick=False)
+        moments = Moments(4, 4.0, 2, squared_norm, 0.0, step_product=math.nan)
+        level.update(moments, 0.1, in_kick=False, explosion=EXPLOSION)
 
 
 def test_gradients_are_averaged_over_the_steps_before():
@@ -29,12 +32,20 @@ def test_one_outlier_hardly_moves_what_is_usual():
     assert level.typical == pytest.approx(1.0 + 0.02 * 15.0, rel=0.03)
 
 
+def test_explosions_in_a_row_are_counted_from_the_size_that_was_given():
+    level, counts = GradientLevel(), []
+    take(level, 1.0, 200)
+    for squared_norm in (0.99 * EXPLOSION, 2.0 * EXPLOSION, 2.0 * EXPLOSION, 1.0):
+        take(level, squared_norm)
+        counts.append(level.above)
+    assert counts == [0, 1, 2, 0]
+
+
 def test_begin_forgets_what_is_usual_so_that_new_gradients_are_no_explosion():
     level = GradientLevel()
     take(level, 1.0, 200)
     take(level, 400.0, 3)
-    level.above = 3
-    assert 400.0 > 100.0 * level.typical
+    assert level.above == 3
     level.begin()
     assert level.typical is None and level.above == 0
     take(level, 400.0, 2)

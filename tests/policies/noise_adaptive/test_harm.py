@@ -16,6 +16,9 @@ from tests.policies.noise_adaptive.cases import level, plan, view
 RISEN = level(value=11.5, standard_error=0.1, attributed=1.5)
 """Of two units gained, one and a half are lost again, and the gradients know of it."""
 
+EXPLODED = {"gradient": GradientLevel(typical=1.0, recent=1.0, above=1)}
+"""The last gradient alone is far above what is usual."""
+
 
 def harm(course=None, **seen):
     return Harm(HarmSettings(), plan()).judge(view(**seen), course or Course(0.1, seen=100))
@@ -53,14 +56,13 @@ def test_without_a_path_the_loss_alone_decides():
 
 
 def test_a_gradient_that_exploded_beyond_the_edge_is_cut_to_the_line_minimum():
-    move = blow_up(squared_norm=1e4, curvature=StepCurvature(reach=50.0))
+    move = blow_up(curvature=StepCurvature(reach=50.0), **EXPLODED)
     assert move.reason is Reason.BLOW_UP and move.stretch.explosion
     assert move.rate == pytest.approx(0.1 / 50.0)
 
 
 def test_a_gradient_that_grew_at_short_steps_did_not_explode():
-    assert blow_up(squared_norm=1e4, curvature=StepCurvature(reach=0.5)) is None
-    assert blow_up(squared_norm=10.0) is None
+    assert blow_up(curvature=StepCurvature(reach=0.5), **EXPLODED) is None
 
 
 UPHILL = {"overlap": StepOverlap(cosine=0.0, last=-0.9)}
@@ -102,7 +104,7 @@ def test_a_gradient_that_exploded_with_the_loss_unmoved_must_have_lost_by_its_ow
     lost = c.blow_up_attributed * c.blow_up_lost * 2.0
 
     def exploded(account):
-        return blow_up(squared_norm=1e4, level=level(account=account), **UPHILL)
+        return blow_up(level=level(account=account), **UPHILL, **EXPLODED)
 
     assert exploded(1.01 * lost).reason is Reason.BLOW_UP
     assert exploded(0.99 * lost) is None
@@ -123,8 +125,7 @@ def test_gradients_that_grew_for_good_renew_their_own_level_and_keep_what_was_ga
     third, rate = BlowUpSettings().other_loss, plan().base_lr
 
     def grown(above):
-        usual = GradientLevel(typical=1.0, recent=1.0, above=above)
-        return blow_up(rate=rate, squared_norm=1e4, gradient=usual)
+        return blow_up(rate=rate, gradient=GradientLevel(typical=1.0, recent=1.0, above=above))
 
     assert grown(third - 1) is None
     move = grown(third)
@@ -133,13 +134,13 @@ def test_gradients_that_grew_for_good_renew_their_own_level_and_keep_what_was_ga
 
 
 def test_a_blow_up_moves_the_levels_and_counts_as_harm():
-    move = blow_up(squared_norm=1e4, curvature=StepCurvature(reach=50.0))
+    move = blow_up(curvature=StepCurvature(reach=50.0), **EXPLODED)
     assert move.stretch.level is Level.MOVED and move.stretch.harm
 
 
 def test_an_explosion_is_not_cut_again_before_its_cut_has_shown():
     wait = BlowUpSettings().blow_up_wait
-    exploded = {"squared_norm": 1e4, "curvature": StepCurvature(reach=50.0)}
+    exploded = {"curvature": StepCurvature(reach=50.0), **EXPLODED}
     assert blow_up(seen=100, blown=100 - wait, **exploded) is None
     assert blow_up(seen=101, blown=100 - wait, **exploded) is not None
 
@@ -152,6 +153,6 @@ def test_in_the_first_steps_one_that_ends_further_up_the_other_side_is_cut_and_t
 
 
 def test_the_cut_is_bounded_where_curvature_is_measured_badly():
-    move = blow_up(squared_norm=1e9, curvature=StepCurvature(reach=1e9))
+    move = blow_up(curvature=StepCurvature(reach=1e9), **EXPLODED)
     assert move.rate == pytest.approx(0.1 * BlowUpSettings().blow_up_least)
     assert math.isfinite(move.rate)
